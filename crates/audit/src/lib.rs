@@ -1,0 +1,3 @@
+//! Events to sinks: redaction, journal, rotation, verification.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,5 @@
+//! The `ringfence` command: arguments in, verdicts and exit statuses out.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

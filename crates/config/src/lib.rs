@@ -1,0 +1,3 @@
+//! What is set, by whom, and what is forbidden: layers, requirements, origins.
+
+#![forbid(unsafe_code)]

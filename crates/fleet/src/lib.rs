@@ -1,0 +1,3 @@
+//! Policy bundles: signing, serving, fetching.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,252 @@
+//! Path globs: `*` and `?` stay within one component, `**` crosses directories, a leading `/**/` means anywhere.
+//!
+//! Matching works on bytes, costs at most pattern × path steps, and never looks at a disk.
+
+use crate::os_text::OsText;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::fmt;
+
+/// A glob over absolute paths.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathGlob {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Part {
+    AnyDepth,
+    Name(Vec<u8>),
+}
+
+/// Why a pattern is not a [`PathGlob`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobError {
+    text: String,
+    why: &'static str,
+}
+
+impl fmt::Display for GlobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", crate::text::escape(&self.text), self.why)
+    }
+}
+
+impl std::error::Error for GlobError {}
+
+/// Longest accepted pattern, in bytes; the size of `PATH_MAX`.
+pub const MAX_PATTERN: usize = 4096;
+
+impl PathGlob {
+    /// Reads an absolute pattern.
+    pub fn new(text: &str) -> Result<Self, GlobError> {
+        let error = |why| Err(GlobError { text: text.to_owned(), why });
+        if text.len() > MAX_PATTERN {
+            return error("is longer than 4096 bytes");
+        }
+        if text.contains('\0') {
+            return error("contains a NUL byte");
+        }
+        let Some(relative) = text.strip_prefix('/') else {
+            return error("is not absolute: begin it with `/`, `~` or `/**/`");
+        };
+        let mut parts = Vec::new();
+        for part in relative.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => return error("has a `..` component"),
+                "**" if parts.last() == Some(&Part::AnyDepth) => {}
+                "**" => parts.push(Part::AnyDepth),
+                name if name.contains("**") => {
+                    return error("has `**` beside other characters; `**` is a whole component");
+                }
+                name => parts.push(Part::Name(name.as_bytes().to_vec())),
+            }
+        }
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// Whether `text` has a wildcard at all; without one it is an exact path.
+    #[must_use]
+    pub fn is_pattern(text: &str) -> bool {
+        text.contains(['*', '?'])
+    }
+
+    /// The pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the whole of `path` (absolute bytes) matches.
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        self.reachable(&names).last() == Some(&true)
+    }
+
+    /// Whether `path` or any directory above it matches: a denied directory denies what is in it.
+    #[must_use]
+    pub fn covers(&self, path: &[u8]) -> bool {
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        self.reachable(&names).contains(&true)
+    }
+
+    /// For each number of leading components: does the pattern match exactly that many?
+    fn reachable(&self, names: &[&[u8]]) -> Vec<bool> {
+        let mut row = vec![false; names.len() + 1];
+        row[0] = true;
+        for part in &self.parts {
+            let mut next = vec![false; names.len() + 1];
+            match part {
+                Part::AnyDepth => {
+                    let mut seen = false;
+                    for (slot, was) in next.iter_mut().zip(&row) {
+                        seen |= *was;
+                        *slot = seen;
+                    }
+                }
+                Part::Name(pattern) => {
+                    for (index, name) in names.iter().enumerate() {
+                        next[index + 1] = row[index] && name_matches(pattern, name);
+                    }
+                }
+            }
+            row = next;
+        }
+        row
+    }
+}
+
+/// Matches one name against a pattern with `*` and `?`, in linear memory and pattern × name steps at most.
+#[must_use]
+pub fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                retry = Some((p, n));
+                p += 1;
+            }
+            Some(b'?') => {
+                p += 1;
+                n += char_length(name, n);
+            }
+            Some(byte) if *byte == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match retry {
+                Some((star, from)) => {
+                    retry = Some((star, from + 1));
+                    p = star + 1;
+                    n = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// As [`name_matches`], ignoring ASCII case: for names of environment variables.
+#[must_use]
+pub fn name_matches_ignoring_case(pattern: &str, name: &[u8]) -> bool {
+    name_matches(pattern.to_ascii_uppercase().as_bytes(), &name.to_ascii_uppercase())
+}
+
+fn char_length(name: &[u8], at: usize) -> usize {
+    let length = match name[at] {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => 1,
+    };
+    match name.get(at..at + length) {
+        Some(bytes) if std::str::from_utf8(bytes).is_ok() => length,
+        _ => 1,
+    }
+}
+
+impl fmt::Debug for PathGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PathGlob({:?})", self.text)
+    }
+}
+
+impl Serialize for PathGlob {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for PathGlob {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}
+
+impl From<&PathGlob> for OsText {
+    fn from(glob: &PathGlob) -> Self {
+        OsText::new(glob.text.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        PathGlob::new(pattern).expect(pattern).matches(path.as_bytes())
+    }
+
+    #[test]
+    fn stars_and_depth() {
+        assert!(matches("/**/*.env", "/a/b/.env"));
+        assert!(matches("/**/*.env", "/x.env"));
+        assert!(matches("/w/**/.env", "/w/.env"));
+        assert!(matches("/w/**", "/w/a/b"));
+        assert!(matches("/w/*", "/w/a"));
+        assert!(!matches("/w/*", "/w/a/b"));
+        assert!(!matches("/w/*", "/w"));
+        assert!(matches("/w/?", "/w/é"));
+        assert!(!matches("/w/a", "/w/ab"));
+    }
+
+    #[test]
+    fn a_denied_directory_covers_what_is_in_it() {
+        let glob = PathGlob::new("/**/secrets").expect("pattern");
+        assert!(glob.covers(b"/a/secrets/deep/key"));
+        assert!(!glob.covers(b"/a/secrets2/key"));
+    }
+
+    #[test]
+    fn refused_patterns() {
+        for bad in ["./x", "x", "", "/a/../b", "/a**b", "/a\0"] {
+            assert!(PathGlob::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dos_03_many_stars_stay_cheap() {
+        let pattern = "a*".repeat(1000) + "b";
+        assert!(!name_matches(pattern.as_bytes(), "a".repeat(4000).as_bytes()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_or_path_panics(pattern in "/[ab*?/.]{0,24}", path in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(glob) = PathGlob::new(&pattern) {
+                if glob.matches(&path) { prop_assert!(glob.covers(&path)); }
+            }
+        }
+        #[test]
+        fn a_pattern_without_wildcards_matches_itself_alone(path in "(/[a-c]{1,3}){1,4}", other in "(/[a-c]{1,3}){1,4}") {
+            let glob = PathGlob::new(&path).expect("a path is a pattern");
+            prop_assert!(glob.matches(path.as_bytes()));
+            prop_assert_eq!(glob.matches(other.as_bytes()), path == other);
+        }
+    }
+}

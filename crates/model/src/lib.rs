@@ -1,0 +1,33 @@
+//! The vocabulary of Ringfence: the plain values every other crate speaks in, and their laws.
+//!
+//! This crate knows nothing of files, clocks, environments, processes or networks. A value here can be made, compared,
+//! merged and serialised on any system; what it *means* for a kernel is the business of `ringfence-sandbox`, and whether
+//! it *may* happen that of `ringfence-policy`.
+
+#![forbid(unsafe_code)]
+
+pub mod confinement;
+pub mod denial;
+pub mod facts;
+pub mod glob;
+pub mod limits;
+pub mod mode;
+pub mod notice;
+pub mod origin;
+pub mod os_text;
+pub mod path;
+pub mod report;
+pub mod settings;
+pub mod text;
+pub mod units;
+
+pub use confinement::Confinement;
+pub use denial::{Denial, DenialKind, Evidence};
+pub use facts::WorldFacts;
+pub use mode::{ApprovalPolicy, Backend, SandboxMode, Tier, WebSearchMode};
+pub use notice::Notice;
+pub use origin::{Layer, Origin, Sourced};
+pub use os_text::OsText;
+pub use path::AbsPath;
+pub use report::{Exit, Report};
+pub use settings::Settings;

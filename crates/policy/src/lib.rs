@@ -1,0 +1,3 @@
+//! The decision and nothing but the decision.
+
+#![forbid(unsafe_code)]

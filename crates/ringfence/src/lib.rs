@@ -1,0 +1,3 @@
+//! The Ringfence library: gather settings, decide, authorize, perform, record.
+
+#![forbid(unsafe_code)]

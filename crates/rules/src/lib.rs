@@ -1,0 +1,3 @@
+//! The .rules language: load, run its own examples, match, explain.
+
+#![forbid(unsafe_code)]
