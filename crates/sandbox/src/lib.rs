@@ -4,3 +4,6 @@
 //! [`ringfence_model::Confinement`] and those facts, as a pure value; the enforcer of the running system walks it.
 
 pub mod host;
+pub mod probe;
+#[cfg(unix)]
+mod sys;
