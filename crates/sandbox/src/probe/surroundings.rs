@@ -87,6 +87,7 @@ impl Surroundings {
     }
 }
 
+#[cfg(target_os = "linux")]
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// Major and minor of a release such as `6.8.0-45-generic`; zeros where it can't be read.
