@@ -8,6 +8,7 @@
 
 pub mod confinement;
 pub mod denial;
+pub mod domain;
 pub mod facts;
 pub mod glob;
 pub mod limits;
@@ -23,6 +24,7 @@ pub mod units;
 
 pub use confinement::Confinement;
 pub use denial::{Denial, DenialKind, Evidence};
+pub use domain::DomainPattern;
 pub use facts::WorldFacts;
 pub use mode::{ApprovalPolicy, Backend, SandboxMode, Tier, WebSearchMode};
 pub use notice::Notice;
