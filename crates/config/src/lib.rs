@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod bundle;
 pub mod check;
 pub mod document;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod order;
 pub mod permissions;
 pub mod project_rule;
 pub mod registry;
+pub mod requirements;
 pub mod resolve;
 pub mod stack;
 pub mod suggest;
