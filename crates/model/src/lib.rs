@@ -8,10 +8,12 @@
 
 pub mod confinement;
 pub mod denial;
+pub mod domain;
 pub mod facts;
 pub mod glob;
 pub mod limits;
 pub mod mode;
+pub mod network;
 pub mod notice;
 pub mod origin;
 pub mod os_text;
@@ -24,8 +26,10 @@ pub mod units;
 
 pub use confinement::Confinement;
 pub use denial::{Denial, DenialKind, Evidence};
+pub use domain::DomainPattern;
 pub use facts::WorldFacts;
 pub use mode::{ApprovalPolicy, Backend, SandboxMode, Tier, WebSearchMode};
+pub use network::NetworkRule;
 pub use notice::Notice;
 pub use origin::{Layer, Origin, Sourced};
 pub use os_text::OsText;

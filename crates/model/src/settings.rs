@@ -194,6 +194,9 @@ pub struct ManagedNetwork {
     pub mode: Sourced<ProxyMode>,
     /// Methods allowed per pattern.
     pub methods: Vec<(Sourced<String>, Vec<String>)>,
+    /// Path prefixes allowed per pattern; seen in plain requests and in intercepted ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<(Sourced<String>, Vec<String>)>,
     /// Unix sockets that requests may be forwarded to.
     pub unix_sockets: Vec<Sourced<AbsPath>>,
     /// SOCKS5 is offered.
