@@ -492,6 +492,7 @@ impl Default for Settings {
                     presets: Vec::new(),
                     mode: Sourced::default_of(ProxyMode::Full, "network.mode"),
                     methods: Vec::new(),
+                    paths: Vec::new(),
                     unix_sockets: Vec::new(),
                     enable_socks5: Sourced::default_of(true, "network.enable_socks5"),
                     enable_socks5_udp: Sourced::default_of(false, "network.enable_socks5_udp"),
