@@ -8,6 +8,8 @@
 pub mod args;
 pub mod cmd;
 pub mod out;
+#[cfg(target_os = "linux")]
+pub mod prove;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -184,3 +184,13 @@ pub fn detach() -> io::Result<()> {
 fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
+
+/// Makes a FIFO: a canary whose reader is outside.
+pub fn make_fifo(path: &Path) -> io::Result<()> {
+    sys::mkfifo(&c_path(path)?)
+}
+
+/// Leaves a descriptor open across `exec`: one that nobody meant to hand on.
+pub fn keep_on_exec(file: &std::fs::File) -> io::Result<()> {
+    sys::keep_on_exec(file.as_raw_fd())
+}

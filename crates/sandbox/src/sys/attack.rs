@@ -259,3 +259,15 @@ pub(crate) fn ignore(signal: c_int) {
     // SAFETY: ignoring runs no handler; an unknown number only fails.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
+
+/// `mkfifo(3)`.
+pub(crate) fn mkfifo(path: &CStr) -> io::Result<()> {
+    // SAFETY: a string that ends in NUL and lives through the call.
+    done(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).map(drop)
+}
+
+/// `fcntl(F_SETFD)` without `FD_CLOEXEC`.
+pub(crate) fn keep_on_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: plain integers.
+    done(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }).map(drop)
+}
