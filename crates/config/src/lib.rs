@@ -10,10 +10,8 @@
 
 #![forbid(unsafe_code)]
 
-<<<<<<< HEAD
-pub mod bundle;
-=======
 pub mod apply;
+pub mod bundle;
 pub mod check;
 pub mod document;
 pub mod error;
@@ -63,4 +61,3 @@ pub fn load_from(request: &Request, world: &dyn gather::World) -> Result<Resolve
     let requirements = ringfence_model::Requirements::default();
     resolve(&gathered.layers, requirements, &gathered.facts, request.strict)
 }
->>>>>>> config
