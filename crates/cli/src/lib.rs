@@ -10,6 +10,7 @@ pub mod cmd;
 pub mod out;
 #[cfg(target_os = "linux")]
 pub mod prove;
+pub mod start;
 
 use args::{Cli, Command};
 use clap::Parser;

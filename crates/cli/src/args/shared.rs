@@ -1,6 +1,7 @@
 //! The flags every deciding and showing command shares.
 
 use clap::Args;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Settings of one start, given as flags. They stand above every file but managed ones.
@@ -49,4 +50,30 @@ pub struct Shared {
     /// One JSON document instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+impl Shared {
+    /// The same flags as arguments again, without `--json`: for a program that starts itself under the same settings.
+    #[must_use]
+    pub fn to_args(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = Vec::new();
+        let mut pair = |flag: &str, value: OsString| args.extend([flag.into(), value]);
+        self.sandbox.iter().for_each(|mode| pair("--sandbox", mode.into()));
+        self.ask_for_approval.iter().for_each(|policy| pair("--ask-for-approval", policy.into()));
+        self.cd.iter().for_each(|dir| pair("--cd", dir.into()));
+        self.add_dir.iter().for_each(|dir| pair("--add-dir", dir.into()));
+        self.profile.iter().for_each(|name| pair("--profile", name.into()));
+        self.permissions.iter().for_each(|name| pair("--permissions", name.into()));
+        self.config.iter().for_each(|text| pair("--config", text.into()));
+        self.network.iter().for_each(|state| pair("--network", state.into()));
+        let switches = [
+            (self.full_auto, "--full-auto"),
+            (self.yolo, "--dangerously-bypass-approvals-and-sandbox"),
+            (self.search, "--search"),
+            (self.strict_config, "--strict-config"),
+            (self.ignore_user_config, "--ignore-user-config"),
+        ];
+        args.extend(switches.iter().filter(|(on, _)| *on).map(|(_, flag)| OsString::from(flag)));
+        args
+    }
 }

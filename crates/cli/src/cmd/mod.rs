@@ -2,6 +2,10 @@
 
 mod completions;
 mod doctor;
+pub mod plan;
+#[cfg(target_os = "linux")]
+mod prove;
+mod status;
 
 use crate::args::Command;
 use crate::out::Failure;
@@ -14,6 +18,13 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
+        Command::Plan(args) => plan::main(&args),
+        Command::Status(args) => status::main(&args),
+        Command::Overview => status::overview(),
+        #[cfg(target_os = "linux")]
+        Command::Prove(args) => prove::main(&args),
+        #[cfg(target_os = "linux")]
+        Command::Attack(args) => crate::prove::inside::main(&args),
         _ => Err(Failure::new("not here yet")),
     };
     result.unwrap_or_else(|failure| failure.report())

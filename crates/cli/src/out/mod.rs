@@ -3,7 +3,9 @@
 
 pub mod failure;
 pub mod json;
+pub mod notices;
 pub mod paint;
+pub mod plan;
 pub mod table;
 
 pub use failure::Failure;

@@ -28,6 +28,7 @@ pub fn network(reader: &mut Reader<'_>) -> NetworkSettings {
                 _ => None,
             }),
             methods: methods(reader),
+            paths: Vec::new(),
             unix_sockets: sockets(reader, "network.unix_sockets"),
             enable_socks5: reader.flag("network.enable_socks5"),
             enable_socks5_udp: reader.flag("network.enable_socks5_udp"),
