@@ -61,24 +61,20 @@ pub enum Command {
 /// `ringfence plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Settings for this command.
-    #[command(flatten)]
-    pub shared: Shared,
     /// Variables for the command.
     #[command(flatten)]
     pub environment: run::Environment,
     /// The command; without one, the plan for `true`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
+    /// Settings for this command.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 /// `ringfence status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Settings to show it under.
-    #[command(flatten)]
-    pub shared: Shared,
-}
+pub struct StatusArgs {}
 
 /// `ringfence doctor`.
 #[derive(Debug, Args)]
@@ -89,17 +85,20 @@ pub struct DoctorArgs {
     /// Also list what works
     #[arg(long, short = 'v')]
     pub verbose: bool,
+    /// Settings to show it under.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 /// `ringfence prove`.
 #[derive(Debug, Args)]
 pub struct ProveArgs {
-    /// Settings to prove.
-    #[command(flatten)]
-    pub shared: Shared,
     /// Only the promises whose name contains this text; may be given again
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
+    /// Settings to prove.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 /// `ringfence why`.

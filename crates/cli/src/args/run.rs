@@ -8,9 +8,6 @@ use std::path::PathBuf;
 /// Arguments of `ringfence run` and `ringfence sandbox`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Settings for this command.
-    #[command(flatten)]
-    pub shared: Shared,
     /// Variables for the command.
     #[command(flatten)]
     pub environment: Environment,
@@ -32,6 +29,9 @@ pub struct RunArgs {
     /// The command and its arguments, after `--`
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+    /// Settings for this command.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 /// Variables for the command.

@@ -36,7 +36,11 @@ pub fn render(plan: &Plan, command: &str, paint: Paint) -> String {
         let _ = writeln!(out, "\n{}", paint.warn("no confinement: the command can do whatever you can"));
     }
     let mut sections: BTreeMap<usize, Vec<Vec<String>>> = BTreeMap::new();
+    let mut absent = Absent::default();
     for step in &plan.steps {
+        if absent.take(step) {
+            continue;
+        }
         let (section, what) = describe(&step.act);
         let at = SECTIONS.iter().position(|name| *name == section).unwrap_or(SECTIONS.len());
         sections.entry(at).or_default().push(row(step, what));
@@ -46,6 +50,7 @@ pub fn render(plan: &Plan, command: &str, paint: Paint) -> String {
         let _ = writeln!(out, "\n{}", paint.bold(name));
         out.push_str(&table::columns(&rows, "  "));
     }
+    absent.render(&mut out, paint);
     environment(&mut out, plan, paint);
     if !plan.not_held.is_empty() {
         let _ = writeln!(out, "\n{}", paint.warn("not, or not fully, held on this host"));
@@ -58,6 +63,41 @@ pub fn render(plan: &Plan, command: &str, paint: Paint) -> String {
         }
     }
     out
+}
+
+/// Protected names that don't exist, gathered by the directory they would be in: there are dozens, and a reader looks
+/// for one of them by name.
+#[derive(Default)]
+struct Absent(BTreeMap<(String, String), Vec<String>>);
+
+impl Absent {
+    fn take(&mut self, step: &Step) -> bool {
+        let Act::Broker(Brokered::ProtectedName { path, present: false, .. }) = &step.act else { return false };
+        let parent = path.parent().map_or_else(|| "/".to_owned(), |parent| parent.display());
+        let name = path.file_name().map_or_else(String::new, |name| ringfence_model::OsText::new(name).display());
+        self.0.entry((parent, step.origin.to_string())).or_default().push(name);
+        true
+    }
+
+    fn render(&self, out: &mut String, paint: Paint) {
+        if self.0.is_empty() {
+            return;
+        }
+        let _ = writeln!(out, "\n{}", paint.bold("absent names that can't come into being (protected-paths)"));
+        for ((parent, origin), names) in &self.0 {
+            let _ = writeln!(out, "  in {parent}  [{origin}]");
+            let mut line = String::from("   ");
+            for name in names {
+                if line.chars().count() + name.chars().count() > 110 {
+                    let _ = writeln!(out, "{line}");
+                    line = String::from("   ");
+                }
+                line.push(' ');
+                line.push_str(name);
+            }
+            let _ = writeln!(out, "{line}");
+        }
+    }
 }
 
 fn row(step: &Step, what: String) -> Vec<String> {
