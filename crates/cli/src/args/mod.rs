@@ -74,7 +74,11 @@ pub struct PlanArgs {
 
 /// `ringfence status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// Settings to show it under.
+    #[command(flatten)]
+    pub shared: Shared,
+}
 
 /// `ringfence doctor`.
 #[derive(Debug, Args)]
@@ -85,9 +89,6 @@ pub struct DoctorArgs {
     /// Also list what works
     #[arg(long, short = 'v')]
     pub verbose: bool,
-    /// Settings to show it under.
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 /// `ringfence prove`.
