@@ -6,10 +6,16 @@
 
 #[cfg(target_os = "linux")]
 pub mod attack;
+#[cfg(target_os = "linux")]
+mod child;
 pub mod compile;
 pub mod enforced;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod linux;
 pub mod plan;
+#[cfg(target_os = "linux")]
+mod prepare;
 pub mod probe;
 pub mod run;
 #[cfg(target_os = "linux")]
@@ -17,5 +23,7 @@ mod sys;
 
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
+#[cfg(target_os = "linux")]
+pub use linux::{Running, Sandbox};
 pub use plan::{Act, Plan, Step};
 pub use run::{Command, Outcome, Signals, Stdio};

@@ -30,12 +30,17 @@ mod overlay;
 mod own_proc;
 #[cfg(target_os = "linux")]
 mod privileges;
+#[cfg(target_os = "linux")]
+mod quick;
 pub mod remedy;
 #[cfg(target_os = "linux")]
 mod seccomp;
 pub mod surroundings;
 #[cfg(target_os = "linux")]
 mod yama;
+
+#[cfg(target_os = "linux")]
+pub use quick::quick;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
