@@ -14,7 +14,20 @@ pub const SECRET_PATTERNS: &[&str] = &["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWOR
 
 /// Names kept by `inherit = "core"`.
 pub const CORE: &[&str] = &[
-    "HOME", "LOGNAME", "PATH", "SHELL", "USER", "USERNAME", "TMPDIR", "TEMP", "TMP", "LANG", "LC_*", "TZ", "TERM", "COLORTERM",
+    "HOME",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "USER",
+    "USERNAME",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "TERM",
+    "COLORTERM",
 ];
 
 /// Names that point at live channels to processes outside, with what is at the other end. The sandbox cuts them; a
@@ -242,8 +255,12 @@ mod tests {
     #[test]
     fn secrets_and_live_channels_go_by_default() {
         let host = env(&[
-            ("PATH", "/bin"), ("AWS_SECRET_ACCESS_KEY", "x"), ("github_token", "x"), ("DB_PASSWORD", "x"),
-            ("SSH_AUTH_SOCK", "/run/s"), ("LD_PRELOAD", "x.so"),
+            ("PATH", "/bin"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("github_token", "x"),
+            ("DB_PASSWORD", "x"),
+            ("SSH_AUTH_SOCK", "/run/s"),
+            ("LD_PRELOAD", "x.so"),
         ]);
         let filtered = filter(&policy(Inherit::All), &none(), &host);
         assert_eq!(names(&filtered), ["LD_PRELOAD", "PATH"]);

@@ -18,7 +18,12 @@ fn flag<T>(value: T) -> Sourced<T> {
 }
 
 fn required() -> Origin {
-    Origin::File { file: OsText::new("/etc/ringfence/requirements.toml"), line: 3, column: 1, layer: Layer::SystemRequirements }
+    Origin::File {
+        file: OsText::new("/etc/ringfence/requirements.toml"),
+        line: 3,
+        column: 1,
+        layer: Layer::SystemRequirements,
+    }
 }
 
 fn granted<T>(value: T) -> Sourced<T> {
@@ -127,7 +132,10 @@ fn nested_roots_merge_and_keep_their_islands() {
 fn a_root_inside_a_protected_path_stays_protected() {
     let mut settings = settings();
     add_root(&mut settings, "/w/.git/hooks");
-    let facts = facts(vec![root_at(&settings, "/w", &[(".git", FileKind::Directory)]), root_at(&settings, "/w/.git/hooks", &[])]);
+    let facts = facts(vec![
+        root_at(&settings, "/w", &[(".git", FileKind::Directory)]),
+        root_at(&settings, "/w/.git/hooks", &[]),
+    ]);
     let confinement = made(&settings, &facts);
     assert_eq!(confinement.roots.len(), 1);
     assert!(protects(&confinement, "/w/.git/hooks/pre-commit"));
@@ -136,7 +144,11 @@ fn a_root_inside_a_protected_path_stays_protected() {
 
 #[test]
 fn cf_05_own_files_and_broad_roots_are_refused() {
-    for (root, setting) in [("/", "dangerously_allow_broad_roots"), ("/home/u", "dangerously_allow_broad_roots"), ("/home", "dangerously_allow_broad_roots")] {
+    for (root, setting) in [
+        ("/", "dangerously_allow_broad_roots"),
+        ("/home/u", "dangerously_allow_broad_roots"),
+        ("/home", "dangerously_allow_broad_roots"),
+    ] {
         let mut settings = settings();
         add_root(&mut settings, root);
         let facts = facts(vec![root_at(&settings, "/w", &[]), root_at(&settings, root, &[])]);
@@ -229,7 +241,8 @@ fn names_are_added_and_taken_off_but_not_what_a_requirement_adds() {
 #[test]
 fn denied_reads_network_tmp_and_sockets_come_through() {
     let mut settings = settings();
-    settings.filesystem.deny_read = vec![DeniedRead { pattern: PathPattern::Path(abs("/home/u/.ssh")), origin: required() }];
+    settings.filesystem.deny_read =
+        vec![DeniedRead { pattern: PathPattern::Path(abs("/home/u/.ssh")), origin: required() }];
     settings.private_tmp = flag(true);
     settings.network.access = flag(true);
     settings.network.proxy = flag(true);
@@ -250,9 +263,13 @@ fn ap_07_a_grant_adds_exactly_what_it_names_and_requirements_still_win() {
     more.requested = granted(abs("/out"));
     facts.roots.push(more);
     let request = |granted: Granted| Request { granted, ..Request::default() };
-    let wider = confine(&settings, &facts, &request(Granted { write: vec![granted(abs("/out"))], ..Granted::default() })).expect("wider");
+    let wider =
+        confine(&settings, &facts, &request(Granted { write: vec![granted(abs("/out"))], ..Granted::default() }))
+            .expect("wider");
     assert_eq!(wider.roots.len(), 2);
-    let reading = confine(&settings, &facts, &request(Granted { read: vec![granted(abs("/srv"))], ..Granted::default() })).expect("reading");
+    let reading =
+        confine(&settings, &facts, &request(Granted { read: vec![granted(abs("/srv"))], ..Granted::default() }))
+            .expect("reading");
     assert_eq!(reading.reads.denied.len(), 1, "a requirement's denial stays");
     let outside = request(Granted { outside: Some(granted(()).origin), ..Granted::default() });
     assert!(matches!(confine(&settings, &facts, &outside), Err(ConfineError::RequirementDenies { .. })));
@@ -275,7 +292,10 @@ fn ap_07_a_grant_for_a_protected_path_lifts_that_path_alone() {
     };
     let lifted = confine(&settings, &facts, &write("/w/.git")).expect("lifted");
     assert!(!protects(&lifted, "/w/.git/config") && protects(&lifted, "/w/.codex"));
-    assert!(matches!(confine(&settings, &facts, &write("/w/.git/hooks")), Err(ConfineError::GrantInsideProtected { .. })));
+    assert!(matches!(
+        confine(&settings, &facts, &write("/w/.git/hooks")),
+        Err(ConfineError::GrantInsideProtected { .. })
+    ));
 }
 
 #[test]

@@ -77,9 +77,14 @@ fn fs_04_a_plain_repository() {
 
 #[test]
 fn fs_04_every_spelling_of_a_pointer() {
-    for pointer in
-        ["gitdir: ../real\n", "gitdir: ../real\r\n", "gitdir: ../real", "gitdir: ../real  \n", "gitdir:../real\n", "ABS"]
-    {
+    for pointer in [
+        "gitdir: ../real\n",
+        "gitdir: ../real\r\n",
+        "gitdir: ../real",
+        "gitdir: ../real  \n",
+        "gitdir:../real\n",
+        "ABS",
+    ] {
         let tree = Tree::new();
         tree.git_dir("real");
         let text = pointer.replace("ABS", &format!("gitdir: {}\n", tree.path("real").display()));
@@ -176,13 +181,9 @@ fn protected_names_are_looked_up_without_following() {
     symlink("../elsewhere", tree.path("ws/.codex")).expect("link");
     symlink("nowhere", tree.path("ws/.envrc")).expect("link");
     let facts = tree.facts();
-    let find = |name: &str| {
-        facts.roots[0].names.iter().find(|fact| fact.name.as_str() == Some(name)).expect(name).clone()
-    };
-    assert_eq!(
-        (find(".codex").found, find(".codex").target),
-        (Some(FileKind::Symlink), Some(tree.abs("elsewhere")))
-    );
+    let find =
+        |name: &str| facts.roots[0].names.iter().find(|fact| fact.name.as_str() == Some(name)).expect(name).clone();
+    assert_eq!((find(".codex").found, find(".codex").target), (Some(FileKind::Symlink), Some(tree.abs("elsewhere"))));
     assert_eq!((find(".envrc").found, find(".envrc").target), (Some(FileKind::Symlink), None));
     assert_eq!(find(".claude").found, None);
 }

@@ -107,7 +107,9 @@ pub enum ConfineError {
         origin: Origin,
     },
     /// A requirement forbids what was granted.
-    #[error("{what} isn't possible: an administrator's requirement denies reading `{pattern}`, which only the sandbox holds")]
+    #[error(
+        "{what} isn't possible: an administrator's requirement denies reading `{pattern}`, which only the sandbox holds"
+    )]
     RequirementDenies {
         /// What was asked: running outside.
         what: &'static str,
@@ -265,7 +267,9 @@ fn network(settings: &Settings, request: &Request, mode: SandboxMode) -> Sourced
         [] => Sourced::new(NetworkWish::Off, network.access.origin.clone()),
         hosts => match hosts.iter().find(|host| host.value == "*") {
             Some(all) if !network.proxy.value => Sourced::new(NetworkWish::On, all.origin.clone()),
-            _ => Sourced::new(proxy(), hosts.first().map_or_else(|| network.access.origin.clone(), |h| h.origin.clone())),
+            _ => {
+                Sourced::new(proxy(), hosts.first().map_or_else(|| network.access.origin.clone(), |h| h.origin.clone()))
+            }
         },
     }
 }
@@ -301,7 +305,9 @@ fn environment(
     for (name, value) in environment::network_variables(network.value) {
         put(name, OsText::new(value), &network.origin);
     }
-    if settings.private_tmp.value && facts.tmpdir.as_ref().zip(facts.slash_tmp.as_ref()).is_some_and(|(d, t)| d.is_within(t)) {
+    if settings.private_tmp.value
+        && facts.tmpdir.as_ref().zip(facts.slash_tmp.as_ref()).is_some_and(|(d, t)| d.is_within(t))
+    {
         // A directory of the host's `/tmp` isn't there in a private one.
         put("TMPDIR", OsText::new("/tmp"), &settings.private_tmp.origin);
     }
