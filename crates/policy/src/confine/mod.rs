@@ -5,6 +5,8 @@
 mod protect;
 mod writable;
 
+pub use writable::SYSTEM_SETTINGS;
+
 use crate::environment;
 use ringfence_model::confinement::{
     EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ReadBase, Reads, Tmp, UnixSockets,
