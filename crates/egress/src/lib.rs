@@ -3,8 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod ask;
+pub mod event;
+mod gate;
+pub mod hello;
 pub mod host;
 pub mod policy;
+pub mod resolve;
+pub mod socks;
 
 #[cfg(test)]
 mod test_settings;
