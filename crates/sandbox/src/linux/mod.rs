@@ -1,0 +1,3 @@
+//! Linux: what holds a plan there.
+
+pub mod broker;
