@@ -3,3 +3,4 @@
 
 pub(crate) mod notify;
 pub(crate) mod peek;
+pub(crate) mod socket;

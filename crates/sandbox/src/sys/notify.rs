@@ -32,7 +32,8 @@ pub struct Notification {
     pub id: u64,
     /// The waiting thread, in the listener's own process namespace.
     pub pid: u32,
-    flags: u32,
+    /// Unused so far.
+    pub flags: u32,
     /// System call number.
     pub nr: i32,
     /// `AUDIT_ARCH_*`.
@@ -183,4 +184,46 @@ pub fn take_fd(pid: u32, fd: RawFd, thread: bool) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// For tests: starts `command` under `program`, and hands its listener to `serve` before it executes anything.
+#[cfg(test)]
+pub(crate) fn spawn_filtered<B: Send>(
+    mut command: std::process::Command,
+    program: Vec<Instruction>,
+    serve: impl FnOnce(OwnedFd) -> B + Send,
+) -> (std::process::Child, B) {
+    use std::io::{Read, Write};
+    use std::os::unix::process::CommandExt;
+    let (mut said, mut says) = io::pipe().unwrap();
+    let (mut hears, mut told) = io::pipe().unwrap();
+    let (raw_says, raw_hears) = (says.as_raw_fd(), hears.as_raw_fd());
+    // SAFETY: the closure only makes system calls, on integers and memory it owns.
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            let listener = seccomp_install(&program)?;
+            let mut message = [0u8; 8];
+            message[..4].copy_from_slice(&listener.to_ne_bytes());
+            message[4..].copy_from_slice(&libc::getpid().to_ne_bytes());
+            libc::write(raw_says, message.as_ptr().cast(), 8);
+            libc::read(raw_hears, message.as_mut_ptr().cast(), 1);
+            Ok(())
+        });
+    }
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(move || {
+            let mut message = [0u8; 8];
+            said.read_exact(&mut message).unwrap();
+            let fd = RawFd::from_ne_bytes(message[..4].try_into().unwrap());
+            let pid = u32::from_ne_bytes(message[4..].try_into().unwrap());
+            let listener = take_fd(pid, fd, false).unwrap();
+            let served = serve(listener);
+            told.write_all(b"!").unwrap();
+            served
+        });
+        let child = command.spawn().unwrap();
+        let _ = (says.flush(), hears.by_ref());
+        (child, serving.join().unwrap())
+    })
 }

@@ -39,30 +39,115 @@ pub enum Times {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Call {
-    Open { at: At, flags: i32, mode: u32 },
-    MakeDir { at: At, mode: u32 },
-    MakeNode { at: At, mode: u32, device: u64 },
-    Symlink { target: Address, at: At },
-    Link { from: At, to: At, flags: i32 },
-    Rename { from: At, to: At, flags: u32 },
-    Remove { at: At, directory: bool },
-    Truncate { path: Address, length: i64 },
-    Exec { at: At, flags: i32 },
-    Chmod { target: Target, mode: u32 },
-    Chown { target: Target, user: u32, group: u32 },
-    Utimes { target: Target, times: Times },
-    SetXattr { target: Target, name: Address, value: Address, size: u64, flags: i32 },
-    RemoveXattr { target: Target, name: Address },
+    Open {
+        at: At,
+        flags: i32,
+        mode: u32,
+    },
+    MakeDir {
+        at: At,
+        mode: u32,
+    },
+    MakeNode {
+        at: At,
+        mode: u32,
+        device: u64,
+    },
+    Symlink {
+        target: Address,
+        at: At,
+    },
+    Link {
+        from: At,
+        to: At,
+        flags: i32,
+    },
+    Rename {
+        from: At,
+        to: At,
+        flags: u32,
+    },
+    Remove {
+        at: At,
+        directory: bool,
+    },
+    Truncate {
+        path: Address,
+        length: i64,
+    },
+    Exec {
+        at: At,
+        flags: i32,
+    },
+    Chmod {
+        target: Target,
+        mode: u32,
+    },
+    Chown {
+        target: Target,
+        user: u32,
+        group: u32,
+    },
+    Utimes {
+        target: Target,
+        times: Times,
+    },
+    SetXattr {
+        target: Target,
+        name: Address,
+        value: Address,
+        size: u64,
+        flags: i32,
+    },
+    RemoveXattr {
+        target: Target,
+        name: Address,
+    },
     Umask(u32),
-    Bind { socket: RawFd, address: Address, length: u32 },
-    Connect { socket: RawFd, address: Address, length: u32 },
-    SendTo { socket: RawFd, data: Address, size: u64, flags: i32, address: Address, length: u32 },
-    SendMsg { socket: RawFd, message: Address, flags: i32 },
-    SendMmsg { socket: RawFd, messages: Address, count: u32, flags: i32 },
-    Socket { kind: i32, protocol: i32 },
-    SocketPair { kind: i32, protocol: i32, out: Address },
+    Bind {
+        socket: RawFd,
+        address: Address,
+        length: u32,
+    },
+    Connect {
+        socket: RawFd,
+        address: Address,
+        length: u32,
+    },
+    SendTo {
+        socket: RawFd,
+        data: Address,
+        size: u64,
+        flags: i32,
+        address: Address,
+        length: u32,
+    },
+    SendMsg {
+        socket: RawFd,
+        message: Address,
+        flags: i32,
+    },
+    SendMmsg {
+        socket: RawFd,
+        messages: Address,
+        count: u32,
+        flags: i32,
+    },
+    Socket {
+        kind: i32,
+        protocol: i32,
+    },
+    SocketPair {
+        kind: i32,
+        protocol: i32,
+        out: Address,
+    },
     /// A limit, priority or scheduling call on process, thread or group `who`.
-    Process { who: i32, which: i32, name: &'static str },
+    Process {
+        who: i32,
+        which: i32,
+        name: &'static str,
+    },
     /// A call that is trapped but not known here: refused.
     Unknown,
 }
@@ -160,9 +245,7 @@ fn legacy(number: libc::c_long, args: [u64; 6]) -> Call {
         libc::SYS_rmdir => Call::Remove { at: at(0), directory: true },
         libc::SYS_chmod => Call::Chmod { target: target(0), mode: word(1) },
         libc::SYS_chown => Call::Chown { target: target(0), user: word(1), group: word(2) },
-        libc::SYS_lchown => {
-            Call::Chown { target: target(libc::AT_SYMLINK_NOFOLLOW), user: word(1), group: word(2) }
-        }
+        libc::SYS_lchown => Call::Chown { target: target(libc::AT_SYMLINK_NOFOLLOW), user: word(1), group: word(2) },
         libc::SYS_utime => Call::Utimes { target: target(0), times: Times::Seconds(args[1]) },
         libc::SYS_utimes => Call::Utimes { target: target(0), times: Times::Micros(args[1]) },
         libc::SYS_futimesat => Call::Utimes {

@@ -51,13 +51,34 @@ pub struct Status {
 pub struct Memory {
     views: HashMap<u32, Rc<View>>,
     umasks: HashMap<u32, (u32, Instant)>,
+    /// As of which change of umasks.
+    generation: u64,
+    /// The umask this thread has put on.
+    worn: Option<u32>,
 }
 
 impl Memory {
-    /// Forgets everybody's umask: one of them is about to change.
-    pub fn forget_umasks(&mut self) {
-        self.umasks.clear();
-        self.views.clear();
+    /// Forgets everybody's umask if one has changed since.
+    pub fn up_to(&mut self, generation: u64) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.umasks.clear();
+            self.views.clear();
+        }
+    }
+
+    /// Forgets a thread.
+    pub fn forget(&mut self, thread: u32) {
+        self.views.remove(&thread);
+        self.umasks.remove(&thread);
+    }
+
+    /// Gives this thread, whose umask is its own, this one.
+    pub fn wear_umask(&mut self, umask: u32) {
+        if self.worn != Some(umask) {
+            rustix::process::umask(Mode::from_raw_mode(umask));
+            self.worn = Some(umask);
+        }
     }
 }
 
@@ -270,7 +291,8 @@ mod tests {
 
     #[test]
     fn a_status_is_read_by_field_not_by_place() {
-        let text = b"Name:\tUmask:\t0777\nUmask:\t0027\nState:\tR\nTgid:\t40\nPid:\t41\nNStgid:\t40\t3\nNSpid:\t41\t4\n";
+        let text =
+            b"Name:\tUmask:\t0777\nUmask:\t0027\nState:\tR\nTgid:\t40\nPid:\t41\nNStgid:\t40\t3\nNSpid:\t41\t4\n";
         let status = parse_status(text).unwrap();
         assert_eq!(status, Status { process: 40, inner_process: 3, inner_thread: 4, umask: 0o027 });
         assert_eq!(parse_status(b"Tgid:\t1\n"), None);

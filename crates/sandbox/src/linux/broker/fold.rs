@@ -63,7 +63,15 @@ mod tests {
     #[test]
     fn other_spellings_of_one_name_fold_to_it() {
         for name in [
-            ".git", ".GIT", ".gIt", ".g\u{200c}it", ".git.", ".git ", ".git::$INDEX_ALLOCATION", ".ｇｉｔ", ".\u{feff}git",
+            ".git",
+            ".GIT",
+            ".gIt",
+            ".g\u{200c}it",
+            ".git.",
+            ".git ",
+            ".git::$INDEX_ALLOCATION",
+            ".ｇｉｔ",
+            ".\u{feff}git",
         ] {
             assert_eq!(fold(name.as_bytes()), b".git", "{name:?}");
         }

@@ -172,7 +172,7 @@ impl Rules {
             self.protected_files.extend(CString::new(protected.path.as_path().as_os_str().as_bytes()));
         }
         for (root, opened) in self.plan.roots.iter().enumerate() {
-            let Some(rest) = protected.path.below(&root.path) else { continue };
+            let Some(rest) = protected.path.below(&opened.path) else { continue };
             let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
             if names.is_empty() || opened.path == protected.path {
                 continue;
@@ -240,7 +240,11 @@ impl Rules {
         let folded = fold(name);
         let exact = self.names.get(&folded).map(Vec::as_slice).unwrap_or_default();
         let shortened: Vec<(usize, usize)> = if name.contains(&b'~') && parent.folds_names() {
-            self.held.iter().enumerate().filter_map(|(at, held)| short_depth(name, held).map(|depth| (at, depth))).collect()
+            self.held
+                .iter()
+                .enumerate()
+                .filter_map(|(at, held)| short_depth(name, held).map(|depth| (at, depth)))
+                .collect()
         } else {
             Vec::new()
         };
@@ -293,7 +297,9 @@ impl Rules {
             }
             Deed::Link | Deed::Arrive => {
                 let Some((dir, name)) = source else { return Err(()) };
-                let Ok(stat) = statat(dir.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+                let Ok(stat) = statat(dir.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) else {
+                    return Ok(());
+                };
                 match FileType::from_raw_mode(stat.st_mode) {
                     FileType::Symlink => Err(()),
                     FileType::Directory => {
@@ -454,7 +460,10 @@ fn outside_roots(path: &[u8]) -> Refusal {
         kind: DenialKind::FsWrite,
         rule: "outside-roots",
         origin: Origin::builtin("writes only in writable roots"),
-        allow_with: dir.map(|dir| format!("--add-dir {}", ringfence_model::text::escape_bytes(&dir))).into_iter().collect(),
+        allow_with: dir
+            .map(|dir| format!("--add-dir {}", ringfence_model::text::escape_bytes(&dir)))
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -66,7 +66,9 @@ fn rows(traps: Traps) -> Vec<(libc::c_long, When)> {
     if traps.writes {
         open_mask |= bits(libc::O_CREAT | libc::O_WRONLY | libc::O_RDWR | libc::O_TRUNC | libc::O_TMPFILE);
     }
-    let open = |argument| if traps.reads { Some(When::Always) } else { (open_mask != 0).then_some(When::Bits(argument, open_mask)) };
+    let open = |argument| {
+        if traps.reads { Some(When::Always) } else { (open_mask != 0).then_some(When::Bits(argument, open_mask)) }
+    };
     if let Some(when) = open(2) {
         rows.push((libc::SYS_openat, when));
         // Keeps its flags in memory; callers fall back to `openat`.
@@ -151,7 +153,9 @@ fn metadata_rows(rows: &mut Vec<(libc::c_long, When)>) {
     rows.push((libc::SYS_ioctl, When::RefuseIf(1, FS_IOC_SETFLAGS, libc::EPERM)));
     rows.push((libc::SYS_ioctl, When::RefuseIf(1, FS_IOC_FSSETXATTR, libc::EPERM)));
     #[cfg(target_arch = "x86_64")]
-    for call in [libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat] {
+    for call in
+        [libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat]
+    {
         rows.push((call, When::Always));
     }
 }
@@ -199,7 +203,11 @@ fn body(when: When) -> Vec<Instruction> {
             ask,
         ],
         When::RefuseIf(argument, value, errno) => {
-            vec![step(LOAD, low(argument)), jump(IF_EQUAL, value, 0, 1), step(RETURN, RET_ERRNO | errno.cast_unsigned())]
+            vec![
+                step(LOAD, low(argument)),
+                jump(IF_EQUAL, value, 0, 1),
+                step(RETURN, RET_ERRNO | errno.cast_unsigned()),
+            ]
         }
     }
 }

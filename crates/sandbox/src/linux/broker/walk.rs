@@ -180,7 +180,7 @@ fn read_proc_link(caller: &Caller<'_>, dir: BorrowedFd<'_>, name: &[u8], link: B
 }
 
 /// The process or thread whose directory under some `/proc` this path is in.
-fn proc_owner(path: &[u8]) -> Option<u32> {
+pub(super) fn proc_owner(path: &[u8]) -> Option<u32> {
     let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
     let number = |name: &&[u8]| std::str::from_utf8(name).ok()?.parse::<u32>().ok();
     let process = names.iter().position(|name| number(name).is_some())?;
