@@ -202,6 +202,10 @@ pub(crate) fn spawn_filtered<B: Send>(
     unsafe {
         command.pre_exec(move || {
             libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            // SECBIT_NOROOT: as every sandbox, without capabilities, also for root.
+            libc::prctl(libc::PR_SET_SECUREBITS, 1, 0, 0, 0);
+            let header: [u32; 2] = [0x2008_0522, 0];
+            libc::syscall(libc::SYS_capset, header.as_ptr(), [0u32; 6].as_ptr());
             let listener = seccomp_install(&program)?;
             let mut message = [0u8; 8];
             message[..4].copy_from_slice(&listener.to_ne_bytes());
