@@ -4,18 +4,25 @@
 //! a [`ringfence_model::Confinement`] and those facts, as a pure value. [`Sandbox`] enforces it on the running system
 //! and runs commands in it; [`enforced::Enforced`] says, per step, whether it held.
 
+#[cfg(target_os = "linux")]
+mod child;
 pub mod compile;
 pub mod enforced;
 pub mod host;
-pub mod plan;
-pub mod run;
-
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod plan;
+#[cfg(target_os = "linux")]
+mod prepare;
+#[cfg(target_os = "linux")]
+pub mod probe;
+pub mod run;
 #[cfg(target_os = "linux")]
 mod sys;
 
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
+#[cfg(target_os = "linux")]
+pub use linux::{Running, Sandbox};
 pub use plan::{Act, Plan, Step};
 pub use run::{Command, Outcome, Signals, Stdio};

@@ -1,53 +1,119 @@
-//! Socket calls with addresses as the caller wrote them: `bind(2)`, `connect(2)`, `sendto(2)`, `sendmsg(2)`.
+//! Sockets: the pair between supervisor and sandbox, and loopback inside.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use super::raw::{Errno, Result, call, word};
 
-fn length(address: &[u8]) -> io::Result<libc::socklen_t> {
-    libc::socklen_t::try_from(address.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+/// `socketpair(2)`: `AF_UNIX`, `SOCK_SEQPACKET`, closed on exec.
+pub(crate) fn pair() -> Result<[i32; 2]> {
+    let mut ends = [0i32; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    let args = [word(libc::AF_UNIX), word(kind), 0, ends.as_mut_ptr() as usize, 0, 0];
+    // SAFETY: `ends` has room for the two descriptors.
+    unsafe { call(libc::SYS_socketpair, args) }?;
+    Ok(ends)
 }
 
-fn done(rc: libc::c_int) -> io::Result<()> {
-    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// Space for one control message with up to four descriptors.
+#[repr(C, align(8))]
+struct Control([u8; 32]);
+
+const HEADER: usize = size_of::<libc::cmsghdr>();
+
+/// `sendmsg(2)`: `bytes`, and with them at most one descriptor.
+pub(crate) fn send(socket: i32, bytes: &[u8], descriptor: Option<i32>) -> Result<()> {
+    let mut control = Control([0; 32]);
+    let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: an all-zero `msghdr` is valid: no name, no data, no control.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    if let Some(fd) = descriptor {
+        let header = libc::cmsghdr {
+            cmsg_len: (HEADER + size_of::<i32>()) as _,
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+        };
+        let base = (&raw mut control.0).cast::<u8>();
+        // SAFETY: 32 bytes, 8-aligned, hold the header (16 bytes) and one descriptor behind it.
+        unsafe {
+            base.cast::<libc::cmsghdr>().write(header);
+            base.add(HEADER).cast::<i32>().write(fd);
+        }
+        message.msg_control = base.cast();
+        message.msg_controllen = 24;
+    }
+    let args = [word(socket), &raw const message as usize, libc::MSG_NOSIGNAL as usize, 0, 0, 0];
+    // SAFETY: the message and all it points to live on this stack frame or in `bytes`.
+    unsafe { call(libc::SYS_sendmsg, args) }.map(drop)
 }
 
-/// `bind(2)`.
-pub fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
-    // SAFETY: the kernel reads `address.len()` bytes and checks what they mean.
-    done(unsafe { libc::bind(socket.as_raw_fd(), address.as_ptr().cast(), length(address)?) })
+/// `recvmsg(2)`: how much was received (0: the other end is gone), and the descriptor that came with it.
+pub(crate) fn receive(socket: i32, bytes: &mut [u8], flags: i32) -> Result<(usize, Option<i32>)> {
+    let mut control = Control([0; 32]);
+    let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: an all-zero `msghdr` is valid.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control.0).cast();
+    message.msg_controllen = 24;
+    let args = [word(socket), &raw mut message as usize, word(flags | libc::MSG_CMSG_CLOEXEC), 0, 0, 0];
+    // SAFETY: the message and all it points to live on this stack frame or in `bytes`.
+    let count = unsafe { call(libc::SYS_recvmsg, args) }?;
+    let mut descriptor = None;
+    if message.msg_controllen as usize >= HEADER + size_of::<i32>() {
+        let base = (&raw const control.0).cast::<u8>();
+        // SAFETY: the kernel filled a header and at least one integer behind it.
+        let (header, fd) = unsafe { (base.cast::<libc::cmsghdr>().read(), base.add(HEADER).cast::<i32>().read()) };
+        if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
+            descriptor = Some(fd);
+        }
+    }
+    Ok((count, descriptor))
 }
 
-/// `connect(2)`.
-pub fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
-    // SAFETY: the kernel reads `address.len()` bytes and checks what they mean.
-    done(unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), length(address)?) })
+fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {
+    // SAFETY: plain integers.
+    unsafe { call(libc::SYS_socket, [word(domain), word(kind | libc::SOCK_CLOEXEC), word(protocol), 0, 0, 0]) }
+        .map(|fd| fd as i32)
 }
 
-/// `sendto(2)`; never raises SIGPIPE.
-pub fn sendto(socket: BorrowedFd<'_>, data: &[u8], flags: i32, address: &[u8]) -> io::Result<usize> {
-    let flags = flags | libc::MSG_NOSIGNAL;
-    // SAFETY: both are read by the kernel for the lengths given.
-    let rc = unsafe {
-        libc::sendto(
-            socket.as_raw_fd(),
-            data.as_ptr().cast(),
-            data.len(),
-            flags,
-            address.as_ptr().cast(),
-            length(address)?,
-        )
+/// Raises `lo` in the network namespace of this thread.
+pub(crate) fn raise_loopback() -> Result<()> {
+    let fd = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    // `struct ifreq`: a name of 16 bytes, then flags.
+    let mut request = [0u8; 40];
+    request[0] = b'l';
+    request[1] = b'o';
+    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
+    let [low, high] = flags.to_ne_bytes();
+    request[16] = low;
+    request[17] = high;
+    // SAFETY: the request is as large as `struct ifreq` on 64-bit systems; the kernel reads it.
+    let result =
+        unsafe { call(libc::SYS_ioctl, [word(fd), libc::SIOCSIFFLAGS as usize, request.as_ptr() as usize, 0, 0, 0]) };
+    super::fs::close(fd);
+    result.map(drop)
+}
+
+/// A socket that listens on this port of 127.0.0.1.
+pub(crate) fn listen_loopback(port: u16) -> Result<i32> {
+    let fd = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+        sin_zero: [0; 8],
     };
-    usize::try_from(rc).map_err(|_| io::Error::last_os_error())
-}
-
-/// `setxattr(2)` through a link of `/proc`.
-pub fn setxattr(path: &std::ffi::CStr, name: &std::ffi::CStr, value: &[u8], flags: i32) -> io::Result<()> {
-    // SAFETY: two strings and a buffer with its length, read by the kernel.
-    done(unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), flags) })
-}
-
-/// `removexattr(2)` through a link of `/proc`.
-pub fn removexattr(path: &std::ffi::CStr, name: &std::ffi::CStr) -> io::Result<()> {
-    // SAFETY: two strings, read by the kernel.
-    done(unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) })
+    let args = [word(fd), &raw const address as usize, size_of_val(&address), 0, 0, 0];
+    // SAFETY: the address lives on this stack frame; the kernel only reads it.
+    let bound = unsafe { call(libc::SYS_bind, args) };
+    // SAFETY: plain integers.
+    let result = bound.and_then(|_| unsafe { call(libc::SYS_listen, [word(fd), 1024, 0, 0, 0, 0]) });
+    match result {
+        Ok(_) => Ok(fd),
+        Err(Errno(errno)) => {
+            super::fs::close(fd);
+            Err(Errno(errno))
+        }
+    }
 }

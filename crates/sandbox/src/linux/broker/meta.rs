@@ -7,7 +7,7 @@ use super::place::path_of;
 use super::reply::{Job, Reply};
 use super::rules::{Deed, Refusal};
 use super::walk::{self, Named};
-use crate::sys::{peek, socket};
+use crate::sys::{address as socket, peek};
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmodat, chownat, fstat, ftruncate, utimensat,

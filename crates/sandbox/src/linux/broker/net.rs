@@ -8,7 +8,7 @@ use super::reply::Job;
 use super::rules::Refusal;
 use super::shared::Shared;
 use super::socket::family;
-use crate::sys::socket;
+use crate::sys::address as socket;
 use ringfence_model::{DenialKind, Origin};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, getsockname, sockopt};

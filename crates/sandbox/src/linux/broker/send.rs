@@ -5,7 +5,7 @@ use super::call::Call;
 use super::caller::errno;
 use super::net;
 use super::reply::{Job, Reply};
-use crate::sys::{notify, peek, socket};
+use crate::sys::{address as socket, notify, peek};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
 use std::os::fd::{AsFd, OwnedFd};

@@ -7,7 +7,7 @@ use super::reply::{Job, Reply};
 use super::rules::{Answer, Deed, Refusal};
 use super::walk::{self, Named};
 use super::{net, wait};
-use crate::sys::{notify, peek, socket};
+use crate::sys::{address as socket, notify, peek};
 use ringfence_model::confinement::UnixSockets;
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, openat};
