@@ -1,3 +1,16 @@
 //! The only way out of a managed network: a judging proxy.
 
 #![forbid(unsafe_code)]
+
+pub mod address;
+pub mod ask;
+pub mod event;
+mod gate;
+pub mod hello;
+pub mod host;
+pub mod policy;
+pub mod resolve;
+pub mod socks;
+
+#[cfg(test)]
+mod test_settings;
