@@ -1,3 +1,14 @@
 //! What a command line is: shell grammar, wrappers, and what each program's options can do.
+//!
+//! Pure: nothing here reads a file, the environment or the clock, and nothing is ever started. What the judgement needs
+//! of the world comes in as values (such as [`ClassifyFacts`]).
 
 #![forbid(unsafe_code)]
+
+pub mod class;
+pub mod command;
+pub mod reading;
+
+pub use class::{Class, ClassifyFacts, Finding, Neutralised, Platform, ReadingClass, classify, classify_reading};
+pub use command::{Joined, SimpleCommand, Span};
+pub use reading::{Opaque, OpaqueReason, Reading, ShellKind, ShellUse, read};
