@@ -24,6 +24,7 @@ pub mod order;
 pub mod permissions;
 pub mod project_rule;
 pub mod registry;
+pub mod requirements;
 pub mod resolve;
 pub mod stack;
 pub mod suggest;

@@ -5,6 +5,8 @@
 mod protect;
 mod writable;
 
+pub use writable::SYSTEM_SETTINGS;
+
 use crate::environment;
 use ringfence_model::confinement::{
     EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ReadBase, Reads, Tmp, UnixSockets,
@@ -325,7 +327,8 @@ fn git_dirs(settings: &Settings, facts: &WorldFacts, mode: SandboxMode) -> Vec<G
     for root in &facts.roots {
         let Some((path, _)) = &root.resolved else { continue };
         // Submodules' directories stay read-only: their configuration runs programs just as the outer one's does.
-        for git in root.git.iter().filter(|git| git.entry.parent().as_ref() == Some(path) && git.linked_back) {
+        let own = |entry: &AbsPath| entry == path || entry.parent().is_some_and(|tree| path.is_within(&tree));
+        for git in root.git.iter().filter(|git| git.linked_back && own(&git.entry)) {
             if git.git_dir == git.common_dir {
                 dirs.push(GitDir { path: git.git_dir.clone(), role: GitRole::Main });
             } else {
