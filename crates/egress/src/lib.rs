@@ -8,9 +8,13 @@ pub mod event;
 mod gate;
 pub mod hello;
 pub mod host;
+pub mod intercept;
 pub mod policy;
+pub mod proxy;
+mod relay;
 pub mod resolve;
 pub mod socks;
+mod text;
 
 #[cfg(test)]
 mod test_settings;
