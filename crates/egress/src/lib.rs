@@ -1,3 +1,20 @@
 //! The only way out of a managed network: a judging proxy.
 
 #![forbid(unsafe_code)]
+
+pub mod address;
+pub mod ask;
+pub mod event;
+mod gate;
+pub mod hello;
+pub mod host;
+pub mod intercept;
+pub mod policy;
+pub mod proxy;
+mod relay;
+pub mod resolve;
+pub mod socks;
+mod text;
+
+#[cfg(test)]
+mod test_settings;

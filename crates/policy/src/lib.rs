@@ -12,6 +12,7 @@ pub mod confine;
 pub mod decide;
 pub mod destructive;
 pub mod environment;
+pub mod explain;
 pub mod presets;
 pub mod protected;
 pub mod roots;
@@ -20,3 +21,4 @@ pub mod table;
 
 pub use confine::{ConfineError, Request, confine};
 pub use decide::{ActFacts, decide, inquire};
+pub use explain::{Explanation, explain};

@@ -3,9 +3,11 @@
 use ringfence_model::mode::Granular;
 use ringfence_model::verdict::QuestionKind;
 use ringfence_model::{ApprovalPolicy, SandboxMode};
+use serde::Serialize;
 
 /// What an action is to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Row {
     /// A known-safe read.
     SafeRead,
@@ -26,7 +28,8 @@ pub enum Row {
 }
 
 /// What the table says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cell {
     /// It runs, in the resolved sandbox.
     Run,

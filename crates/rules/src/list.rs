@@ -1,8 +1,8 @@
 //! Rules as lists: every one in force, and every example with its outcome.
 
 use crate::rule::{Broken, Example, HostExecutable, PrefixRule};
-use crate::set::{RuleSet, host_permits, program_path, rule_match};
-use ringfence_model::{Origin, OsText};
+use crate::set::{RuleSet, host_permits, program_path};
+use ringfence_model::Origin;
 use std::collections::HashMap;
 
 /// One line of `ringfence rules list --effective`.
@@ -88,7 +88,11 @@ pub fn run_examples(set: &RuleSet) -> Vec<ExampleReport> {
 
 /// The first example that shows something else than its rule says.
 pub(crate) fn first_failure(rules: &[PrefixRule], hosts: &HashMap<String, HostExecutable>) -> Result<(), Broken> {
-    for rule in rules {
+    let as_it_says = |rule: &PrefixRule| {
+        rule.matches.iter().all(|example| covers(rule, example, hosts))
+            && !rule.not_matches.iter().any(|example| covers(rule, example, hosts))
+    };
+    for rule in rules.iter().filter(|rule| !as_it_says(rule)) {
         let failed = run(rule, hosts).find(|report| report.outcome != ExampleOutcome::Ok);
         if let Some(report) = failed {
             let example = ringfence_model::text::escape(&report.example);
@@ -131,13 +135,17 @@ fn run<'a>(
 }
 
 fn covers(rule: &PrefixRule, example: &Example, hosts: &HashMap<String, HostExecutable>) -> bool {
-    let words: Vec<OsText> = example.words.iter().map(|word| OsText::from(word.as_str())).collect();
-    let Some(first) = example.words.first() else { return false };
-    if rule_match(rule, first, &words, None).is_some() {
+    let Some((first, rest)) = example.words.split_first() else { return false };
+    let fits = |first: &str| {
+        let given = std::iter::once(first).chain(rest.iter().map(String::as_str));
+        rule.pattern.len() <= example.words.len()
+            && rule.pattern.iter().zip(given).all(|(place, word)| place.fits(word))
+    };
+    if fits(first) {
         return true;
     }
     let Some((path, name)) = program_path(first) else { return false };
-    host_permits(hosts, &name, &path) && rule_match(rule, &name, &words, Some(&path)).is_some()
+    host_permits(hosts, &name, &path) && fits(&name)
 }
 
 fn pattern_text(rule: &PrefixRule) -> String {

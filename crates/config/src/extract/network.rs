@@ -28,7 +28,7 @@ pub fn network(reader: &mut Reader<'_>) -> NetworkSettings {
                 _ => None,
             }),
             methods: methods(reader),
-            paths: Vec::new(),
+            paths: paths(reader),
             unix_sockets: sockets(reader, "network.unix_sockets"),
             enable_socks5: reader.flag("network.enable_socks5"),
             enable_socks5_udp: reader.flag("network.enable_socks5_udp"),
@@ -61,6 +61,15 @@ pub fn sockets(reader: &mut Reader<'_>, path: &str) -> Vec<Sourced<AbsPath>> {
     allowed
         .filter_map(|(socket, node)| reader.path(&Node::new(Value::Text(socket.clone()), node.mark.clone())))
         .collect()
+}
+
+fn paths(reader: &Reader<'_>) -> Vec<(Sourced<String>, Vec<String>)> {
+    let table = reader.get("network.paths").and_then(Node::as_table);
+    let read = |(pattern, node): (&String, &Node)| {
+        let prefixes = texts_of(node).into_iter().map(|prefix| prefix.value).collect();
+        (Sourced::new(pattern.clone(), node.mark.origin()), prefixes)
+    };
+    table.into_iter().flatten().map(read).collect()
 }
 
 fn methods(reader: &Reader<'_>) -> Vec<(Sourced<String>, Vec<String>)> {

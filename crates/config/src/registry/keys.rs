@@ -370,6 +370,16 @@ pub const KEYS: &[Key] = &[
         "Methods allowed per pattern of hosts.",
     ),
     key(
+        "network.paths",
+        Map(&TEXTS),
+        EmptyTable,
+        ByName,
+        Ignored,
+        O::None,
+        Security,
+        "Path prefixes allowed per pattern of hosts, for plain and intercepted requests.",
+    ),
+    key(
         "network.unix_sockets",
         Map(&ALLOW_DENY),
         EmptyTable,

@@ -217,7 +217,7 @@ impl Reader<'_> {
             "cloud.public_keys" => {
                 let keys = crate::extract::texts_of(node);
                 for key in &keys {
-                    if let Err(why) = crate::bundle::PublicKey::parse(&key.value) {
+                    if let Err(why) = key.value.parse::<crate::bundle::PublicKey>() {
                         self.problems.push(Problem::new("public-key", why.to_string(), key.origin.clone()));
                     }
                 }

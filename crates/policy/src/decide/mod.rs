@@ -21,8 +21,10 @@ use ringfence_model::verdict::{Decision, Offer, Question, QuestionKind, Refusal,
 use ringfence_model::{Action, Denial, Grant, Notice, Origin, Settings, Sourced, Verdict, WorldFacts};
 use ringfence_rules::RuleSet;
 
-pub use exec::{Inquiry, inquire};
+pub use exec::{Inquiry, agent_places, inquire};
 pub use reasons::codes;
+
+pub(crate) use exec::look as look_at;
 
 /// What the decision must know of one act, gathered beforehand.
 #[derive(Debug, Clone)]
@@ -150,7 +152,7 @@ impl Case {
 }
 
 /// From what was found to the verdict: refusals first, then questions the policy lets be asked, then grants.
-fn conclude(basis: &Basis<'_>, action: &Action, case: Case) -> Decision {
+pub(crate) fn conclude(basis: &Basis<'_>, action: &Action, case: Case) -> Decision {
     let Case { placement, placed_by, reads_only, stops, mut reasons, offers, marks } = case;
     let mut questions = Vec::new();
     let mut refusals = Vec::new();

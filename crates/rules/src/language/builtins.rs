@@ -42,7 +42,8 @@ pub(super) fn named(name: &str) -> Option<Value> {
 impl Interpreter<'_, '_> {
     pub(super) fn builtin(&mut self, name: &'static str, given: Arguments, span: Span) -> Result<Value, Fault> {
         if statements::NAMES.contains(&name) {
-            return self.sink.statement(&mut self.heap, name, given, span);
+            let (line, _) = super::position(self.codemap, span);
+            return self.sink.statement(&mut self.heap, name, given, line);
         }
         let Arguments { positional, named } = given;
         if name == "dict" {

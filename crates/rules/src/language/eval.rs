@@ -24,7 +24,7 @@ pub(super) fn run(
     limits: &Limits,
 ) -> Result<Loaded, Fault> {
     let mut interpreter =
-        Interpreter { heap: Heap::new(limits), sink: Sink::new(codemap, file, home), nested: 0, statement: None };
+        Interpreter { heap: Heap::new(limits), sink: Sink::new(file, home), codemap, nested: 0, statement: None };
     let outcome = interpreter.block(module.statement(), 0);
     let at = interpreter.statement;
     match outcome {
@@ -48,6 +48,7 @@ pub(super) enum Flow {
 pub(super) struct Interpreter<'a, 'f> {
     pub(super) heap: Heap<'a>,
     pub(super) sink: Sink<'f>,
+    pub(super) codemap: &'f CodeMap,
     nested: usize,
     /// The statement that runs, for faults that know no better place.
     statement: Option<Span>,

@@ -5,6 +5,7 @@
 
 mod builtins;
 mod eval;
+mod literal;
 mod methods;
 mod ops;
 mod scan;
@@ -105,7 +106,7 @@ pub enum LoadProblem {
 }
 
 /// The statements of one file.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Loaded {
     pub rules: Vec<PrefixRule>,
     pub hosts: Vec<HostExecutable>,
@@ -139,6 +140,14 @@ pub(crate) fn load(text: &[u8], file: &Origin, home: Option<&str>, limits: &Limi
         let line = text.get(..nul).map_or(0, |before| before.matches('\n').count()) + 1;
         return Err(LoadError { origin: at(file, line, 0), problem: LoadProblem::Encoding("the text holds a NUL") });
     }
+    match literal::load(text, file, home, limits) {
+        Some(loaded) => Ok(loaded),
+        None => load_starlark(text, file, home, limits),
+    }
+}
+
+/// The long way: Starlark's parser, then evaluation.
+fn load_starlark(text: &str, file: &Origin, home: Option<&str>, limits: &Limits) -> Result<Loaded, LoadError> {
     let codemap = CodeMap::new(String::new(), text.to_owned());
     let located = |fault: Fault| {
         let (problem, span) = *fault;
@@ -152,6 +161,9 @@ pub(crate) fn load(text: &[u8], file: &Origin, home: Option<&str>, limits: &Limi
     })?;
     eval::run(&module, &codemap, file, home, limits).map_err(located)
 }
+
+#[cfg(test)]
+mod tests;
 
 fn locate(file: &Origin, codemap: &CodeMap, problem: LoadProblem, span: Option<Span>) -> LoadError {
     let (line, column) = span.map_or((0, 0), |span| position(codemap, span));

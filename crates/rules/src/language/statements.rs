@@ -2,12 +2,11 @@
 
 use super::eval::Arguments;
 use super::value::{Heap, Value, fault, type_fault};
-use super::{Fault, LoadProblem, Loaded, at, position};
+use super::{Fault, LoadProblem, Loaded, at};
 use crate::decision::Decision;
 use crate::rule::{Alternatives, Example, HostExecutable, NetworkDecision, NetworkProtocol, NetworkRule, PrefixRule};
 use crate::set::normalise;
 use ringfence_model::{Origin, text::escape};
-use starlark_syntax::codemap::{CodeMap, Span};
 
 const PREFIX_RULE: &str = "prefix_rule";
 const HOST_EXECUTABLE: &str = "host_executable";
@@ -17,7 +16,6 @@ pub(super) const NAMES: &[&str] = &[PREFIX_RULE, HOST_EXECUTABLE, NETWORK_RULE];
 
 /// Collects the statements of one file.
 pub(super) struct Sink<'f> {
-    codemap: &'f CodeMap,
     file: &'f Origin,
     home: Option<&'f str>,
     made: usize,
@@ -95,24 +93,23 @@ fn listed(names: &[&str]) -> String {
 }
 
 impl<'f> Sink<'f> {
-    pub(super) fn new(codemap: &'f CodeMap, file: &'f Origin, home: Option<&'f str>) -> Self {
-        Self { codemap, file, home, made: 0, loaded: Loaded::default() }
+    pub(super) fn new(file: &'f Origin, home: Option<&'f str>) -> Self {
+        Self { file, home, made: 0, loaded: Loaded::default() }
     }
 
-    /// Makes one statement.
+    /// Makes one statement, whose call begins on `line`.
     pub(super) fn statement(
         &mut self,
         heap: &mut Heap<'_>,
         name: &'static str,
         given: Arguments,
-        span: Span,
+        line: usize,
     ) -> Result<Value, Fault> {
         self.made += 1;
         let limit = heap.meter.limits().statements;
         if self.made > limit {
             return Err(fault(LoadProblem::Statements(limit)));
         }
-        let (line, _) = position(self.codemap, span);
         let origin = at(self.file, line, 0);
         match name {
             PREFIX_RULE => {

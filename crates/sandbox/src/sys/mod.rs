@@ -5,9 +5,12 @@
 //! and `execve` in a process that shares our memory.
 
 pub(crate) mod attack;
+pub(crate) mod address;
 pub(crate) mod fs;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod notify;
+pub(crate) mod peek;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod security;
