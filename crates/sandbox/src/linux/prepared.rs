@@ -69,13 +69,23 @@ impl Prepared {
         let began = Instant::now();
         let streams = Streams::open(&command)?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
-        let filter = match (&broker, self.filter.get()) {
-            (None, Some(known)) => Arc::clone(known),
-            (None, None) => {
-                let made = self.sandbox.filter(None)?;
-                Arc::clone(self.filter.get_or_init(|| made))
+        let (broker, filter) = match broker {
+            Some(broker) => {
+                let filter = self.sandbox.filter(Some(broker.as_ref()))?;
+                (Some(broker), filter)
             }
-            (Some(broker), _) => self.sandbox.filter(Some(broker.as_ref()))?,
+            // Our own broker adds the same rows every time.
+            None => {
+                let broker = self.sandbox.broker()?;
+                let filter = match self.filter.get() {
+                    Some(known) => Arc::clone(known),
+                    None => {
+                        let made = self.sandbox.filter(broker.as_deref())?;
+                        Arc::clone(self.filter.get_or_init(|| made))
+                    }
+                };
+                (broker, filter)
+            }
         };
         let mask = signal::mask();
         let launch = Box::new(self.sandbox.launch(

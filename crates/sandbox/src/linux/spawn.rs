@@ -49,7 +49,8 @@ impl Sandbox {
         &self.plan
     }
 
-    /// Makes the sandbox and starts a command in it. Returns when the command runs.
+    /// Makes the sandbox and starts a command in it. Returns when the command runs. Without a broker of the caller's, what
+    /// the plan leaves to one is held by our own.
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
         self.spawn_ahead(None, command, broker)
     }
@@ -62,6 +63,10 @@ impl Sandbox {
         broker: Option<Box<dyn BrokerFactory>>,
     ) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
+        let broker = match broker {
+            Some(broker) => Some(broker),
+            None => self.broker()?,
+        };
         let prepared = prepare::prepare(&self.plan)?;
         let streams = Streams::open(&command)?;
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
@@ -86,6 +91,13 @@ impl Sandbox {
     /// Makes the sandbox without a command: what is returned runs many, each in processes of its own.
     pub fn prepare(self) -> Result<Prepared, StartError> {
         Prepared::new(self)
+    }
+
+    /// The broker of what the plan leaves to one; none if it leaves nothing.
+    pub(super) fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
+        let made = super::broker::Factory::new(&self.plan);
+        let made = made.map_err(|cause| StartError::Supervisor { what: "prepare the broker".to_owned(), cause })?;
+        Ok(made.map(|factory| Box::new(factory) as Box<dyn BrokerFactory>))
     }
 
     pub(super) fn work(&self, program: super::ops::Program) -> Work {
