@@ -580,16 +580,20 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     }
     process::umask(launch.umask);
     fs::chdir(&launch.cwd).map_err(at(stage::DIRECTORY))?;
-    for limit in &launch.limits {
-        process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS))?;
-    }
     for (number, from) in launch.stdio.iter().enumerate() {
         fs::dup_to(from.load(SeqCst), number as i32).map_err(at(stage::STREAMS))?;
     }
     const MARK: u32 = libc::CLOSE_RANGE_CLOEXEC;
     fs::close_range(3, u32::MAX, MARK).map_err(at(stage::STREAMS))?;
+    // Limits come last: what is set up needs descriptors and memory of its own.
+    let limit = || {
+        launch
+            .limits
+            .iter()
+            .try_for_each(|limit| process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS)))
+    };
     if !launch.confine {
-        return Ok(());
+        return limit();
     }
     security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(at(stage::PRIVILEGES))?;
     // Root gets no capabilities back by executing a program, whatever its file says, and that can't be changed again.
@@ -609,7 +613,7 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         Ok(_) => {}
         Err(errno) => return Err((stage::SECCOMP, errno)),
     }
-    Ok(())
+    limit()
 }
 
 /// What process 1 does while the command runs: reap, pass signals on, end with the supervisor.
