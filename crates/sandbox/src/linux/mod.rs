@@ -8,4 +8,4 @@ mod supervise;
 mod terminal;
 
 pub use spawn::Sandbox;
-pub use supervise::Running;
+pub use supervise::{Killer, Running};
