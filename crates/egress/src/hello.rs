@@ -125,23 +125,27 @@ fn vector16(bytes: &[u8]) -> Result<(&[u8], &[u8]), BadHello> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(BadHello)
 }
 
+/// The first bytes of a real client.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::sync::Arc;
-
-    fn hello_of(name: &'static str) -> Vec<u8> {
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+pub(crate) fn tests_hello(name: &'static str) -> Vec<u8> {
+    let config =
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let mut client = rustls::ClientConnection::new(Arc::new(config), name.try_into().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        client.write_tls(&mut bytes).unwrap();
-        bytes
-    }
+    let mut client = rustls::ClientConnection::new(std::sync::Arc::new(config), name.try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    use super::tests_hello as hello_of;
 
     #[test]
     fn px_05_the_name_of_a_real_hello_is_read_in_whatever_pieces_it_comes() {

@@ -4,13 +4,19 @@
 
 pub mod address;
 pub mod ask;
+pub mod bridge;
 pub mod event;
 mod gate;
 pub mod hello;
 pub mod host;
+pub mod intercept;
 pub mod policy;
+pub mod proxy;
+mod relay;
 pub mod resolve;
 pub mod socks;
+pub mod standalone;
+mod text;
 
 #[cfg(test)]
 mod test_settings;

@@ -5,6 +5,8 @@ mod doctor;
 pub mod plan;
 #[cfg(target_os = "linux")]
 mod prove;
+#[cfg(target_os = "linux")]
+mod run;
 mod status;
 
 use crate::args::Command;
@@ -21,6 +23,8 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Overview => status::overview(),
+        #[cfg(target_os = "linux")]
+        Command::Sandbox(args) | Command::Run(args) => run::sandbox(&args),
         #[cfg(target_os = "linux")]
         Command::Prove(args) => prove::main(&args),
         #[cfg(target_os = "linux")]

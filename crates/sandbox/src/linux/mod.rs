@@ -1,5 +1,6 @@
 //! Linux: walks the plan, makes the sandbox, runs commands in it. It decides nothing; what it does is in the plan.
 
+pub mod broker;
 pub mod filter;
 pub(crate) mod ops;
 pub mod seam;
