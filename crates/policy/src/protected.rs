@@ -36,26 +36,50 @@ pub const TABLE: &[Row] = &[
     row(Place::Root, &[".hg"], "Mercurial runs hooks and extensions that its `hgrc` names"),
     row(Place::Root, &[".jj"], "Jujutsu runs tools that its repository configuration names"),
     row(Place::Root, &[".ringfence"], "Ringfence's own settings and rules for this project"),
-    row(Place::Root, &[".agents", ".codex"], "Codex and agents like it take instructions, skills and settings from here"),
+    row(
+        Place::Root,
+        &[".agents", ".codex"],
+        "Codex and agents like it take instructions, skills and settings from here",
+    ),
     row(Place::Root, &[".claude"], "Claude Code runs hooks and servers that its settings name"),
     row(Place::Root, &[".gemini", ".qwen"], "Gemini CLI and its kin start servers and tools that their settings name"),
     row(Place::Root, &[".cursor"], "Cursor starts servers and hooks from here"),
-    row(Place::Root, &[".windsurf", ".kiro", ".amazonq", ".roo", ".continue"], "agents in editors start servers and hooks from here"),
+    row(
+        Place::Root,
+        &[".windsurf", ".kiro", ".amazonq", ".roo", ".continue"],
+        "agents in editors start servers and hooks from here",
+    ),
     row(Place::Root, &[".opencode", "opencode.json", "opencode.jsonc"], "opencode loads plugins and servers from here"),
     row(Place::Root, &[".aider.conf.yml"], "aider runs the lint and test commands set here"),
     row(Place::Root, &[".mcp.json"], "agents start the servers listed here"),
-    row(Place::Root, &[".vscode"], "Visual Studio Code runs tasks, launches and tools that its workspace settings name"),
+    row(
+        Place::Root,
+        &[".vscode"],
+        "Visual Studio Code runs tasks, launches and tools that its workspace settings name",
+    ),
     row(Place::Root, &[".idea", ".fleet"], "JetBrains editors run configurations and external tools from here"),
     row(Place::Root, &[".zed"], "Zed runs tasks and language servers that its settings name"),
-    row(Place::Root, &[".devcontainer", ".devcontainer.json"], "editors start containers and run commands from here on the host"),
+    row(
+        Place::Root,
+        &[".devcontainer", ".devcontainer.json"],
+        "editors start containers and run commands from here on the host",
+    ),
     row(Place::Root, &[".envrc"], "direnv runs it when a person enters the directory"),
-    row(Place::Root, &[".exrc", ".nvimrc", ".nvim.lua", ".vimrc", ".gdbinit"], "vim, Neovim or gdb may run it when started in the directory"),
+    row(
+        Place::Root,
+        &[".exrc", ".nvimrc", ".nvim.lua", ".vimrc", ".gdbinit"],
+        "vim, Neovim or gdb may run it when started in the directory",
+    ),
     row(
         Place::Home,
         &[".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile"],
         "bash runs it at start or end",
     ),
-    row(Place::Home, &[".zshenv", ".zprofile", ".zshrc", ".zlogin", ".zlogout", ".oh-my-zsh"], "zsh runs it at start or end"),
+    row(
+        Place::Home,
+        &[".zshenv", ".zprofile", ".zshrc", ".zlogin", ".zlogout", ".oh-my-zsh"],
+        "zsh runs it at start or end",
+    ),
     row(Place::Home, &[".config/fish", ".kshrc", ".cshrc", ".tcshrc", ".login", ".mkshrc"], "a shell runs it at start"),
     row(Place::Home, &[".inputrc", ".config/readline"], "readline binds keys to commands from here"),
     row(
@@ -65,7 +89,13 @@ pub const TABLE: &[Row] = &[
     ),
     row(
         Place::Home,
-        &[".config/autostart", ".config/systemd", ".local/share/systemd", ".local/share/dbus-1", ".local/share/applications"],
+        &[
+            ".config/autostart",
+            ".config/systemd",
+            ".local/share/systemd",
+            ".local/share/dbus-1",
+            ".local/share/applications",
+        ],
         "the session starts programs from here",
     ),
     row(Place::Home, &["Library/LaunchAgents", "Library/Preferences"], "macOS starts programs from here"),
@@ -74,8 +104,16 @@ pub const TABLE: &[Row] = &[
     row(Place::Home, &[".gnupg"], "keys, and programs that gpg's configuration runs"),
     row(Place::Home, &[".gitconfig", ".config/git"], "git runs aliases, filters and helpers that it names"),
     row(Place::Home, &[".hgrc", ".config/hg", ".config/jj"], "Mercurial or Jujutsu runs hooks and tools that it names"),
-    row(Place::Home, &[".npmrc", ".yarnrc", ".yarnrc.yml", ".config/pip", ".pip", ".pypirc"], "package managers take registries, tokens and programs from it"),
-    row(Place::Home, &[".cargo/config", ".cargo/config.toml", ".cargo/credentials.toml"], "cargo takes linkers, runners and credentials from it"),
+    row(
+        Place::Home,
+        &[".npmrc", ".yarnrc", ".yarnrc.yml", ".config/pip", ".pip", ".pypirc"],
+        "package managers take registries, tokens and programs from it",
+    ),
+    row(
+        Place::Home,
+        &[".cargo/config", ".cargo/config.toml", ".cargo/credentials.toml"],
+        "cargo takes linkers, runners and credentials from it",
+    ),
     row(Place::Home, &[".docker", ".kube", ".aws", ".netrc"], "credentials, and helpers that clients run"),
     row(Place::Home, &[".vim", ".config/nvim", ".emacs", ".emacs.d", ".config/emacs"], "an editor runs it at start"),
     row(Place::Home, &[".tmux.conf", ".config/tmux", ".screenrc"], "tmux or screen runs commands from it"),
@@ -185,15 +223,36 @@ mod tests {
 
     #[test]
     fn fs_23_what_must_be_protected_is() {
-        let root_names: Vec<&str> = TABLE.iter().filter(|row| row.place == Place::Root).flat_map(|row| row.names).copied().collect();
+        let root_names: Vec<&str> =
+            TABLE.iter().filter(|row| row.place == Place::Root).flat_map(|row| row.names).copied().collect();
         for wanted in [
-            ".git", ".ringfence", ".agents", ".codex", ".claude", ".gemini", ".cursor", ".mcp.json", ".vscode/tasks.json",
-            ".vscode/settings.json", ".idea", ".devcontainer", ".envrc",
+            ".git",
+            ".ringfence",
+            ".agents",
+            ".codex",
+            ".claude",
+            ".gemini",
+            ".cursor",
+            ".mcp.json",
+            ".vscode/tasks.json",
+            ".vscode/settings.json",
+            ".idea",
+            ".devcontainer",
+            ".envrc",
         ] {
             assert!(root_names.iter().any(|name| Path::new(wanted).starts_with(name)), "{wanted}");
         }
-        let home_names: Vec<&str> = TABLE.iter().filter(|row| row.place == Place::Home).flat_map(|row| row.names).copied().collect();
-        for wanted in [".bashrc", ".zshenv", ".ssh/authorized_keys", ".gitconfig", ".config/autostart", ".config/systemd", ".npmrc"] {
+        let home_names: Vec<&str> =
+            TABLE.iter().filter(|row| row.place == Place::Home).flat_map(|row| row.names).copied().collect();
+        for wanted in [
+            ".bashrc",
+            ".zshenv",
+            ".ssh/authorized_keys",
+            ".gitconfig",
+            ".config/autostart",
+            ".config/systemd",
+            ".npmrc",
+        ] {
             assert!(home_names.iter().any(|name| Path::new(wanted).starts_with(name)), "{wanted}");
         }
     }

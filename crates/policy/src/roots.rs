@@ -29,14 +29,16 @@ pub fn requests(settings: &Settings, around: &Surroundings, granted: &[Sourced<A
             requests.push(optional(around.cwd.clone(), origin));
         }
         requests.extend(settings.writable_roots.iter().cloned());
-        requests.extend(
-            settings.filesystem.write.iter().map(|path| RootRequest { path: path.clone(), required: false }),
-        );
-        if let Some(tmp) = around.slash_tmp.clone().filter(|_| !settings.exclude_slash_tmp.value && !settings.private_tmp.value) {
+        requests
+            .extend(settings.filesystem.write.iter().map(|path| RootRequest { path: path.clone(), required: false }));
+        if let Some(tmp) =
+            around.slash_tmp.clone().filter(|_| !settings.exclude_slash_tmp.value && !settings.private_tmp.value)
+        {
             requests.push(optional(tmp, Origin::builtin("`/tmp`")));
         }
         if let Some(tmpdir) = around.tmpdir.clone().filter(|_| !settings.exclude_tmpdir_env_var.value) {
-            let hidden = settings.private_tmp.value && around.slash_tmp.as_ref().is_some_and(|tmp| tmpdir.is_within(tmp));
+            let hidden =
+                settings.private_tmp.value && around.slash_tmp.as_ref().is_some_and(|tmp| tmpdir.is_within(tmp));
             if !hidden {
                 requests.push(optional(tmpdir, Origin::builtin("`$TMPDIR`")));
             }

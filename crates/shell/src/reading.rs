@@ -107,9 +107,8 @@ pub fn read(argv: &[OsText]) -> Reading {
         let kind = shell_kind(program.as_str()?)?;
         Some(ShellUse { program: program.clone(), kind, login: false, script: None })
     });
-    let opaque = shell.as_ref().map(|_| Opaque {
-        script: OsText::default(),
-        why: vec![OpaqueReason { what: "a shell", span: None }],
-    });
+    let opaque = shell
+        .as_ref()
+        .map(|_| Opaque { script: OsText::default(), why: vec![OpaqueReason { what: "a shell", span: None }] });
     Reading { argv: argv.to_vec(), commands: vec![whole], inner: Vec::new(), opaque, shell, too_deep: false }
 }

@@ -5,6 +5,8 @@
 mod protect;
 mod writable;
 
+pub use writable::SYSTEM_SETTINGS;
+
 use crate::environment;
 use ringfence_model::confinement::{
     EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ReadBase, Reads, Tmp, UnixSockets,
@@ -107,7 +109,9 @@ pub enum ConfineError {
         origin: Origin,
     },
     /// A requirement forbids what was granted.
-    #[error("{what} isn't possible: an administrator's requirement denies reading `{pattern}`, which only the sandbox holds")]
+    #[error(
+        "{what} isn't possible: an administrator's requirement denies reading `{pattern}`, which only the sandbox holds"
+    )]
     RequirementDenies {
         /// What was asked: running outside.
         what: &'static str,
@@ -265,7 +269,9 @@ fn network(settings: &Settings, request: &Request, mode: SandboxMode) -> Sourced
         [] => Sourced::new(NetworkWish::Off, network.access.origin.clone()),
         hosts => match hosts.iter().find(|host| host.value == "*") {
             Some(all) if !network.proxy.value => Sourced::new(NetworkWish::On, all.origin.clone()),
-            _ => Sourced::new(proxy(), hosts.first().map_or_else(|| network.access.origin.clone(), |h| h.origin.clone())),
+            _ => {
+                Sourced::new(proxy(), hosts.first().map_or_else(|| network.access.origin.clone(), |h| h.origin.clone()))
+            }
         },
     }
 }
@@ -301,7 +307,9 @@ fn environment(
     for (name, value) in environment::network_variables(network.value) {
         put(name, OsText::new(value), &network.origin);
     }
-    if settings.private_tmp.value && facts.tmpdir.as_ref().zip(facts.slash_tmp.as_ref()).is_some_and(|(d, t)| d.is_within(t)) {
+    if settings.private_tmp.value
+        && facts.tmpdir.as_ref().zip(facts.slash_tmp.as_ref()).is_some_and(|(d, t)| d.is_within(t))
+    {
         // A directory of the host's `/tmp` isn't there in a private one.
         put("TMPDIR", OsText::new("/tmp"), &settings.private_tmp.origin);
     }
@@ -319,7 +327,8 @@ fn git_dirs(settings: &Settings, facts: &WorldFacts, mode: SandboxMode) -> Vec<G
     for root in &facts.roots {
         let Some((path, _)) = &root.resolved else { continue };
         // Submodules' directories stay read-only: their configuration runs programs just as the outer one's does.
-        for git in root.git.iter().filter(|git| git.entry.parent().as_ref() == Some(path) && git.linked_back) {
+        let own = |entry: &AbsPath| entry == path || entry.parent().is_some_and(|tree| path.is_within(&tree));
+        for git in root.git.iter().filter(|git| git.linked_back && own(&git.entry)) {
             if git.git_dir == git.common_dir {
                 dirs.push(GitDir { path: git.git_dir.clone(), role: GitRole::Main });
             } else {

@@ -47,7 +47,12 @@ pub(super) fn protected(
                 for (key, path) in &git.configured {
                     if !protected::path_is_taken_off(&root.path, path, settings) {
                         let origin = Origin::host(format!("git's `{key}`"));
-                        all.push(entry(path.clone(), Some(FileKind::Other), format!("git's `{key}` leads here"), origin));
+                        all.push(entry(
+                            path.clone(),
+                            Some(FileKind::Other),
+                            format!("git's `{key}` leads here"),
+                            origin,
+                        ));
                     }
                 }
             }

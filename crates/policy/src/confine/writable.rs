@@ -35,7 +35,10 @@ pub(super) fn notices(settings: &Settings, facts: &WorldFacts) -> Vec<Notice> {
         if lookup(facts, &request.path.value).is_none_or(|root| root.resolved.is_none()) {
             notices.push(Notice {
                 code: "root-missing".to_owned(),
-                text: format!("`{}` isn't an existing directory and is left out of the workspace", request.path.value.display()),
+                text: format!(
+                    "`{}` isn't an existing directory and is left out of the workspace",
+                    request.path.value.display()
+                ),
                 origin: Some(request.path.origin),
                 hint: Some("create it, or take it off `writable_roots`".to_owned()),
             });

@@ -120,7 +120,13 @@ fn follow(file: &Path, base: &Path, hops: usize) -> Vec<AbsPath> {
     out
 }
 
-fn facts(entry: &AbsPath, entry_kind: FileKind, git_dir: &AbsPath, linked_back: bool, home: Option<&AbsPath>) -> GitFacts {
+fn facts(
+    entry: &AbsPath,
+    entry_kind: FileKind,
+    git_dir: &AbsPath,
+    linked_back: bool,
+    home: Option<&AbsPath>,
+) -> GitFacts {
     let git_dir = resolve(git_dir.as_path()).unwrap_or_else(|_| git_dir.clone());
     let common_dir = read_bounded(&git_dir.as_path().join("commondir"))
         .and_then(|text| os_string(trim_end(&text, b"\r\n")))
@@ -218,7 +224,12 @@ fn submodules(
 }
 
 /// Places that the repository's and the user's configuration has git run, or read configuration from.
-fn configured(git_dir: &AbsPath, common: &AbsPath, work_tree: &AbsPath, home: Option<&AbsPath>) -> Vec<(String, AbsPath)> {
+fn configured(
+    git_dir: &AbsPath,
+    common: &AbsPath,
+    work_tree: &AbsPath,
+    home: Option<&AbsPath>,
+) -> Vec<(String, AbsPath)> {
     let mut files = vec![common.as_path().join("config"), git_dir.as_path().join("config.worktree")];
     if let Some(home) = home {
         files.push(home.as_path().join(".gitconfig"));
@@ -229,7 +240,8 @@ fn configured(git_dir: &AbsPath, common: &AbsPath, work_tree: &AbsPath, home: Op
     while let Some(file) = files.get(next).cloned() {
         next += 1;
         for entry in read_config(&file) {
-            let base = if is_include(&entry.key) { file.parent().unwrap_or(Path::new("/")) } else { work_tree.as_path() };
+            let base =
+                if is_include(&entry.key) { file.parent().unwrap_or(Path::new("/")) } else { work_tree.as_path() };
             let Some(path) = place(&entry, base, home) else { continue };
             if is_include(&entry.key) && files.len() < 16 {
                 files.push(path.as_path().to_path_buf());

@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn what_git_reads_is_read() {
         assert_eq!(
-            pairs("[Core]\n\thooksPath = .husky ; c\n[filter \"x\\\"Y\"]\r\nclean=\"./s #\" -a \\\n b\n\tbare\n[a.b] c = d"),
+            pairs(
+                "[Core]\n\thooksPath = .husky ; c\n[filter \"x\\\"Y\"]\r\nclean=\"./s #\" -a \\\n b\n\tbare\n[a.b] c = d"
+            ),
             [
                 pair("core.hookspath", ".husky"),
                 pair("filter.x\"Y.clean", "./s # -a  b"),

@@ -80,7 +80,8 @@ impl Start {
             let cause = io::Error::from(io::ErrorKind::NotADirectory);
             return Err(StartError::Cwd { path: given.to_path_buf(), cause });
         }
-        let variable = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str());
+        let variable =
+            |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str());
         let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).or_else(std::env::home_dir);
         let home = home.and_then(|home| resolve(&home).ok());
         let ringfence_home = match variable("RINGFENCE_HOME").filter(|value| !value.is_empty()) {
@@ -94,7 +95,8 @@ impl Start {
                 resolve_existing_part(&path)?
             }
         };
-        let environment = environment.into_iter().map(|(name, value)| (OsText::new(name), OsText::new(value))).collect();
+        let environment =
+            environment.into_iter().map(|(name, value)| (OsText::new(name), OsText::new(value))).collect();
         Ok(Self { cwd, home, ringfence_home, environment })
     }
 
@@ -109,7 +111,8 @@ impl Start {
     pub fn project_root(&self, markers: &[String]) -> (AbsPath, bool) {
         let mut at = Some(self.cwd.clone());
         while let Some(dir) = at {
-            if markers.iter().any(|marker| dir.join(marker).is_ok_and(|path| path.as_path().symlink_metadata().is_ok())) {
+            if markers.iter().any(|marker| dir.join(marker).is_ok_and(|path| path.as_path().symlink_metadata().is_ok()))
+            {
                 return (dir, true);
             }
             at = dir.parent();

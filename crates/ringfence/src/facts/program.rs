@@ -24,7 +24,12 @@ pub fn find(word: &OsText, cwd: &AbsPath, path: Option<&OsStr>, roots: &[AbsPath
         return match executable(&file) {
             Some((resolved, meta)) => {
                 let from_writable = in_roots(&resolved) || leads_through(&file, &in_roots);
-                ProgramFacts { requested: word.clone(), id: Some(file_id(&meta)), resolved: Some(resolved), from_writable }
+                ProgramFacts {
+                    requested: word.clone(),
+                    id: Some(file_id(&meta)),
+                    resolved: Some(resolved),
+                    from_writable,
+                }
             }
             None => missing(in_roots(cwd)),
         };
@@ -42,7 +47,12 @@ pub fn find(word: &OsText, cwd: &AbsPath, path: Option<&OsStr>, roots: &[AbsPath
         let file = dir.join(word.as_os_str());
         if let Some((resolved, meta)) = executable(&file) {
             let from_writable = from_writable || in_roots(&resolved) || leads_through(&file, &in_roots);
-            return ProgramFacts { requested: word.clone(), id: Some(file_id(&meta)), resolved: Some(resolved), from_writable };
+            return ProgramFacts {
+                requested: word.clone(),
+                id: Some(file_id(&meta)),
+                resolved: Some(resolved),
+                from_writable,
+            };
         }
     }
     missing(from_writable)

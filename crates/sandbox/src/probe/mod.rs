@@ -30,12 +30,17 @@ mod overlay;
 mod own_proc;
 #[cfg(target_os = "linux")]
 mod privileges;
+#[cfg(target_os = "linux")]
+mod quick;
 pub mod remedy;
 #[cfg(target_os = "linux")]
 mod seccomp;
 pub mod surroundings;
 #[cfg(target_os = "linux")]
 mod yama;
+
+#[cfg(target_os = "linux")]
+pub use quick::quick;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,10 +187,21 @@ fn tried(
 
 /// The symbol of an errno, for those that the trials meet; else the system's text.
 #[cfg(target_os = "linux")]
-fn errno_name(errno: i32) -> String {
+#[must_use]
+pub fn errno_name(errno: i32) -> String {
     const NAMES: &[(i32, &str)] = &[
         (libc::EPERM, "EPERM"),
         (libc::ENOENT, "ENOENT"),
+        (libc::ESRCH, "ESRCH"),
+        (libc::EIO, "EIO"),
+        (libc::EXDEV, "EXDEV"),
+        (libc::ENOTDIR, "ENOTDIR"),
+        (libc::ENXIO, "ENXIO"),
+        (libc::ECONNREFUSED, "ECONNREFUSED"),
+        (libc::ENETUNREACH, "ENETUNREACH"),
+        (libc::ENETDOWN, "ENETDOWN"),
+        (libc::ETIMEDOUT, "ETIMEDOUT"),
+        (libc::EEXIST, "EEXIST"),
         (libc::EACCES, "EACCES"),
         (libc::EBUSY, "EBUSY"),
         (libc::EINVAL, "EINVAL"),

@@ -1,0 +1,12 @@
+//! Linux: walks the plan, makes the sandbox, runs commands in it. It decides nothing; what it does is in the plan.
+
+pub mod broker;
+pub mod filter;
+pub(crate) mod ops;
+pub mod seam;
+mod spawn;
+mod supervise;
+mod terminal;
+
+pub use spawn::Sandbox;
+pub use supervise::Running;
