@@ -1,6 +1,7 @@
 //! Layers, requirements and facts → what holds. Pure: the same input gives the same answer on any machine.
 
 use crate::apply::{self, Adjustment};
+use crate::constrain;
 use crate::error::{ConfigError, Problem};
 use crate::extract::{self, Reader};
 use crate::layers::{Layers, NetworkFlag, Overrides};
@@ -55,7 +56,7 @@ pub fn resolve(
     facts: &Facts,
     strict: bool,
 ) -> Result<Resolved, ConfigError> {
-    let stack = Stack::build(layers, facts, strict)?;
+    let stack = Stack::build(layers, &requirements, facts, strict)?;
     let merged = &stack.table;
     let mut reader =
         Reader { table: merged, user_home: facts.user_home.as_ref(), cwd: &facts.cwd, problems: Vec::new() };
@@ -147,6 +148,7 @@ pub fn resolve(
         return Err(ConfigError::Invalid { problems: reader.problems });
     }
     applied.rest(&mut settings)?;
+    constrain::verify(&settings, &requirements).map_err(ConfigError::NotAllowed)?;
     let (adjustments, mut notices) = applied.finish();
     notices.splice(0..0, stack.notices.iter().cloned());
     let effective = effective(&stack, &settings);

@@ -580,8 +580,9 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         security::landlock_restrict(slot(&shared.program, ruleset)).map_err(at(stage::LANDLOCK))?;
     }
     security::drop_capabilities().map_err(at(stage::PRIVILEGES))?;
-    let flags = if launch.listener { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 } else { 0 };
-    match security::seccomp(&launch.filter, flags) {
+    let installed =
+        if launch.listener { security::seccomp_listener(&launch.filter) } else { security::seccomp(&launch.filter, 0) };
+    match installed {
         Ok(listener) if launch.listener => {
             shared.listener_fd.store(listener, SeqCst);
             process::futex_wake_signed(&shared.listener_fd);

@@ -47,9 +47,14 @@ impl Sandbox {
         &self.plan
     }
 
-    /// Makes the sandbox and starts a command in it. Returns when the command runs.
+    /// Makes the sandbox and starts a command in it. Returns when the command runs. Without a broker of the caller's, what
+    /// the plan leaves to one is held by our own.
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
+        let broker = match broker {
+            Some(broker) => Some(broker),
+            None => self.broker()?,
+        };
         let prepared = prepare::prepare(&self.plan)?;
         let streams = Streams::open(&command)?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
@@ -75,6 +80,12 @@ impl Sandbox {
         };
         drop(streams.theirs);
         Running::started(parts, streams.pipes, command, terminal, mask)
+    }
+
+    fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
+        let made = super::broker::Factory::new(&self.plan);
+        let made = made.map_err(|cause| StartError::Supervisor { what: "prepare the broker".to_owned(), cause })?;
+        Ok(made.map(|factory| Box::new(factory) as Box<dyn BrokerFactory>))
     }
 
     fn launch(
