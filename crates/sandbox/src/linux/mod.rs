@@ -9,4 +9,4 @@ mod supervise;
 mod terminal;
 
 pub use spawn::Sandbox;
-pub use supervise::Running;
+pub use supervise::{Killer, Running};
