@@ -12,4 +12,4 @@ mod terminal;
 
 pub use prepared::Prepared;
 pub use spawn::{Ahead, Sandbox};
-pub use supervise::Running;
+pub use supervise::{Killer, Running};

@@ -79,6 +79,19 @@ pub struct Running<'p> {
     began: Instant,
 }
 
+/// Ends a command and everything inside with it. After that command's own end it does nothing.
+#[derive(Debug)]
+pub struct Killer {
+    pidfd: OwnedFd,
+}
+
+impl Killer {
+    /// Ends it, now.
+    pub fn kill(&self) {
+        let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+}
+
 impl std::fmt::Debug for Running<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("pid", &self.pid).finish_non_exhaustive()
@@ -266,6 +279,11 @@ impl<'p> Running<'p> {
     /// Ends the command and everything inside, now.
     pub fn kill(&self) {
         let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+
+    /// A handle that can end the command from another thread, also while one waits for it.
+    pub fn killer(&self) -> std::io::Result<Killer> {
+        self.pidfd.try_clone().map(|pidfd| Killer { pidfd })
     }
 
     /// Waits until the command has ended.
