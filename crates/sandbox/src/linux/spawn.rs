@@ -35,7 +35,7 @@ impl Sandbox {
             let why = format!("it is for {:?} on {}", plan.system, plan.arch);
             return Err(StartError::Foreign { why });
         }
-        if !matches!(plan.tier, Tier::Namespaces | Tier::Unconfined) {
+        if !matches!(plan.tier, Tier::Namespaces | Tier::Landlock | Tier::Unconfined) {
             return Err(StartError::Foreign { why: format!("the `{}` tier is enforced elsewhere", plan.tier) });
         }
         Ok(Self { plan })
@@ -55,13 +55,13 @@ impl Sandbox {
             Some(broker) => Some(broker),
             None => self.broker()?,
         };
+        let mut broker = broker;
         let prepared = prepare::prepare(&self.plan)?;
         let streams = Streams::open(&command)?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let mask = signal::set_mask(signal::ALL);
-        let result = (|| {
-            let launch =
-                self.launch(&command, &streams, prepared.ruleset, terminal.as_ref(), mask, broker.as_deref())?;
+        let make = |broker: Option<&dyn BrokerFactory>| {
+            let launch = self.launch(&command, &streams, prepared.ruleset, terminal.as_ref(), mask, broker)?;
             let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
             let (ours, theirs) = (owned(ours), owned(theirs));
             let own = process::pidfd_open(process::getpid()).map_err(|errno| supervisor("open myself", errno))?;
@@ -69,8 +69,13 @@ impl Sandbox {
             let stacks = Region::new(3 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
             let shared = Box::new(self.shared(prepared.program, launch, &theirs, &own, &stacks));
             let (pid, pidfd) = self.first_process(&shared, &stacks)?;
-            Ok(Parts { plan: &self.plan, shared, stacks, pid, pidfd, socket: ours, broker, began })
-        })();
+            Ok(Parts { plan: &self.plan, shared, stacks, pid, pidfd, socket: ours, began })
+        };
+        let result = if self.plan.tier == Tier::Landlock {
+            super::domain::within(&self.plan, broker.as_deref_mut(), make)
+        } else {
+            make(broker.as_deref())
+        };
         let parts = match result {
             Ok(parts) => parts,
             Err(error) => {
@@ -79,7 +84,7 @@ impl Sandbox {
             }
         };
         drop(streams.theirs);
-        Running::started(parts, streams.pipes, command, terminal, mask)
+        Running::started(parts, broker, streams.pipes, command, terminal, mask)
     }
 
     fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
@@ -186,6 +191,7 @@ impl Sandbox {
             command_stack: stacks.address(3 * STACK),
             keep_background: self.plan.keep_background,
             own_pids: namespaces & libc::CLONE_NEWPID != 0,
+            adopts: self.plan.tier == Tier::Landlock,
             phase: AtomicU32::new(phase::NEW),
             failed_operation: AtomicU32::new(0),
             failed_errno: AtomicI32::new(0),

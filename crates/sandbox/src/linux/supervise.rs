@@ -44,7 +44,6 @@ pub(super) struct Parts<'p> {
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub socket: OwnedFd,
-    pub broker: Option<Box<dyn BrokerFactory>>,
     pub began: Instant,
 }
 
@@ -85,12 +84,13 @@ impl<'p> Running<'p> {
     /// Waits until the command runs, or until it is clear why it can't.
     pub(super) fn started(
         parts: Parts<'p>,
+        broker: Option<Box<dyn BrokerFactory>>,
         pipes: Pipes,
         command: Command,
         terminal: Option<Terminal>,
         mask: signal::Mask,
     ) -> Result<Self, StartError> {
-        let Parts { plan, shared, stacks, pid, pidfd, socket, broker, began } = parts;
+        let Parts { plan, shared, stacks, pid, pidfd, socket, began } = parts;
         let mut running = Self {
             plan,
             memory: Some((shared, stacks)),
@@ -272,6 +272,11 @@ impl<'p> Running<'p> {
 
     /// Ends the command and everything inside, now.
     pub fn kill(&self) {
+        if self.plan.tier == ringfence_model::Tier::Landlock {
+            // Process 1 has to end the others itself before it ends.
+            say(&self.socket, word::KILL, 0);
+            return;
+        }
         let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
     }
 
