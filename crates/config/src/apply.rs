@@ -10,7 +10,6 @@ use ringfence_model::mode::{ApprovalPolicy, Reviewer, SandboxMode, WebSearchMode
 use ringfence_model::notice::Notice;
 use ringfence_model::origin::{Layer, Origin, Sourced};
 use ringfence_model::requirements::{PolicyName, Requirements, Violation};
-use ringfence_model::settings::Settings;
 
 /// What a requirement changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -29,11 +28,11 @@ pub struct Adjustment {
 
 /// Requirements on their way through the settings of one start.
 pub struct Applied<'a> {
-    requirements: &'a Requirements,
+    pub(crate) requirements: &'a Requirements,
     stack: &'a Stack,
     flags: &'a Overrides,
-    adjustments: Vec<Adjustment>,
-    notices: Vec<Notice>,
+    pub(crate) adjustments: Vec<Adjustment>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl<'a> Applied<'a> {
@@ -49,7 +48,7 @@ impl<'a> Applied<'a> {
         (self.adjustments, self.notices)
     }
 
-    fn adjust(&mut self, key: &str, from: &str, to: &str, (requirement_key, requirement): (&str, &Origin)) {
+    pub(crate) fn adjust(&mut self, key: &str, from: &str, to: &str, (requirement_key, requirement): (&str, &Origin)) {
         self.notices.push(Notice {
             code: "requirement-fallback".into(),
             text: format!(
@@ -113,7 +112,11 @@ impl Applied<'_> {
     ) -> Result<Sourced<SandboxMode>, ConfigError> {
         for flag in self.flags.every(&["sandbox_mode"]) {
             if let Some(mode) = mode_of(flag) {
-                self.requirements.check_sandbox_mode(mode, &flag.mark.origin()).map_err(ConfigError::NotAllowed)?;
+                let chosen = flag.mark.origin();
+                self.requirements.check_sandbox_mode(mode, &chosen).map_err(ConfigError::NotAllowed)?;
+                if profile.is_none() {
+                    self.requirements.check_plain_mode(mode, &chosen).map_err(ConfigError::NotAllowed)?;
+                }
             }
         }
         let set = at(&self.stack.table, &["sandbox_mode"])
@@ -126,15 +129,19 @@ impl Applied<'_> {
             self.requirements.check_sandbox_mode(mode.value, &mode.origin).map_err(ConfigError::NotAllowed)?;
             return Ok(mode);
         }
+        let check = |mode: SandboxMode, chosen: &Origin| {
+            self.requirements.check_sandbox_mode(mode, chosen)?;
+            self.requirements.check_plain_mode(mode, chosen)
+        };
         if let Some(set) = set {
-            self.requirements.check_sandbox_mode(set.value, &set.origin).map_err(ConfigError::NotAllowed)?;
+            check(set.value, &set.origin).map_err(ConfigError::NotAllowed)?;
             return Ok(set);
         }
         let default = self.stack.default_mode.clone();
-        let Err(violation) = self.requirements.check_sandbox_mode(default.value, &default.origin) else {
+        let Err(violation) = check(default.value, &default.origin) else {
             return Ok(default);
         };
-        let fits = |mode: &SandboxMode| self.requirements.check_sandbox_mode(*mode, &default.origin).is_ok();
+        let fits = |mode: &SandboxMode| check(*mode, &default.origin).is_ok();
         let modes = [SandboxMode::WorkspaceWrite, SandboxMode::ReadOnly];
         match modes.into_iter().filter(|mode| *mode <= default.value).find(fits) {
             Some(mode) => Ok(self.fall_back("sandbox_mode", (default.value.name(), mode.name()), mode, &violation)),
@@ -151,9 +158,9 @@ impl Applied<'_> {
     pub fn approval_policy(&mut self) -> Result<Sourced<ApprovalPolicy>, ConfigError> {
         for flag in self.flags.every(&["approval_policy"]) {
             if let Some(policy) = order::policy(&flag.value) {
-                self.requirements
-                    .check_approval_policy(policy, &flag.mark.origin())
-                    .map_err(ConfigError::NotAllowed)?;
+                let chosen = flag.mark.origin();
+                self.requirements.check_approval_policy(policy, &chosen).map_err(ConfigError::NotAllowed)?;
+                self.exact_legacy_policy(policy, &chosen)?;
             }
         }
         let set = at(&self.stack.table, &["approval_policy"])
@@ -181,6 +188,25 @@ impl Applied<'_> {
                 Ok(self.fall_back("approval_policy", (&names.0, &names.1), policy, &violation))
             }
             None => Err(ConfigError::NotAllowed(violation)),
+        }
+    }
+
+    /// A legacy field allows only its own value; of two tables that both are `granular`, only the very same.
+    fn exact_legacy_policy(&self, policy: ApprovalPolicy, chosen: &Origin) -> Result<(), ConfigError> {
+        let Some(allowed) = &self.requirements.approval_policies else { return Ok(()) };
+        let managed = at(&self.stack.table, &["approval_policy"]).and_then(|node| order::policy(&node.value));
+        match (allowed.origin.layer(), managed) {
+            (Layer::LegacyRequirements, Some(managed)) if managed != policy => {
+                Err(ConfigError::NotAllowed(Box::new(Violation {
+                    key: "approval_policy".into(),
+                    value: policy.to_string(),
+                    chosen: chosen.clone(),
+                    allowed: format!("the table that {} has", allowed.origin),
+                    requirement_key: "approval_policy".into(),
+                    requirement: allowed.origin.clone(),
+                })))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -227,11 +253,6 @@ impl Applied<'_> {
             }
             _ => Err(ConfigError::NotAllowed(violation)),
         }
-    }
-
-    /// Everything else that requirements say.
-    pub fn rest(&mut self, _settings: &mut Settings) -> Result<(), ConfigError> {
-        Ok(())
     }
 }
 

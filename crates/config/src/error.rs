@@ -58,11 +58,36 @@ pub enum ConfigError {
         #[source]
         cause: io::Error,
     },
+    /// A file can't be written.
+    #[error("can't write {}: {cause}", ringfence_model::os_text::OsText::new(file.as_os_str()).display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
     /// What was read can't be used.
     #[error("{}", list(problems))]
     Invalid {
         /// Everything that is wrong, in the order it was found; never empty.
         problems: Vec<Problem>,
+    },
+    /// A source that constrains can't be trusted: somebody other than the administrator could have written it.
+    #[error("can't trust {}: {why}", ringfence_model::os_text::OsText::new(file.as_os_str()).display())]
+    Untrusted {
+        /// The source.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A policy bundle is required, and there is no valid one.
+    #[error("no valid policy bundle, and `cloud.required` ({origin}) says that nothing runs without: {why}")]
+    NoPolicy {
+        /// Where that was set.
+        origin: Origin,
+        /// What is wrong.
+        why: String,
     },
     /// An administrator's requirement rejects a choice.
     #[error("{0}")]
@@ -80,7 +105,15 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Unwritable { .. } => Some("nothing was changed; make its directory writable for you".into()),
             Self::Unreadable { .. } => Some("make the file readable, or remove it".into()),
+            Self::Untrusted { .. } => Some(
+                "make root the owner of the file and of every directory above it, and let nobody else write there"
+                    .into(),
+            ),
+            Self::NoPolicy { .. } => {
+                Some("`ringfence policy status` shows what was tried; ask your administrator".into())
+            }
             Self::Invalid { problems } => problems.iter().find_map(|problem| problem.hint.clone()),
             Self::NotAllowed(violation) => Some(violation.hint()),
         }
@@ -90,7 +123,8 @@ impl ConfigError {
     #[must_use]
     pub fn origins(&self) -> Vec<&Origin> {
         match self {
-            Self::Unreadable { .. } => Vec::new(),
+            Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Untrusted { .. } => Vec::new(),
+            Self::NoPolicy { origin, .. } => vec![origin],
             Self::Invalid { problems } => problems.iter().map(|problem| &problem.origin).collect(),
             Self::NotAllowed(violation) => vec![&violation.chosen, &violation.requirement],
         }

@@ -13,25 +13,32 @@
 pub mod apply;
 pub mod bundle;
 pub mod check;
+pub mod constrain;
+pub mod diff;
 pub mod document;
+pub mod edit;
 pub mod error;
 pub mod extract;
 pub mod gather;
+pub mod inspect;
 pub mod layers;
 pub mod merge;
 pub mod node;
 pub mod order;
 pub mod permissions;
 pub mod project_rule;
+pub mod reference;
 pub mod registry;
 pub mod requirements;
 pub mod resolve;
+pub mod schema;
+pub mod show;
 pub mod stack;
 pub mod suggest;
 pub mod trust;
 
 pub use error::{ConfigError, Problem};
-pub use gather::{Machine, Places, Request};
+pub use gather::{Gathered, Machine, Places, Request, gather};
 pub use layers::{Layers, NetworkFlag, Overrides};
 pub use resolve::{Facts, Resolved, resolve};
 pub use trust::ProjectFacts;
@@ -59,6 +66,15 @@ pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
 /// As [`load`], looking at `world` instead of this machine.
 pub fn load_from(request: &Request, world: &dyn gather::World) -> Result<Resolved, ConfigError> {
     let gathered = gather::gather(request, world)?;
-    let requirements = ringfence_model::Requirements::default();
-    resolve(&gathered.layers, requirements, &gathered.facts, request.strict)
+    resolve_gathered(&gathered, request.strict)
+}
+
+/// Resolves what was gathered.
+pub fn resolve_gathered(gathered: &Gathered, strict: bool) -> Result<Resolved, ConfigError> {
+    let user_home = gathered.facts.user_home.as_ref();
+    let (requirements, _) = requirements::compose(&gathered.requirements, user_home)
+        .map_err(|problems| ConfigError::Invalid { problems })?;
+    let mut resolved = resolve(&gathered.layers, requirements, &gathered.facts, strict)?;
+    resolved.notices.splice(0..0, gathered.notices.iter().cloned());
+    Ok(resolved)
 }

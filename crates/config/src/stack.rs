@@ -13,7 +13,9 @@ use crate::trust;
 use ringfence_model::mode::{ApprovalPolicy, SandboxMode};
 use ringfence_model::notice::Notice;
 use ringfence_model::origin::{Layer, Origin, Sourced};
+use ringfence_model::requirements::Requirements;
 use ringfence_model::settings::Trust;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The layers of one start, laid over each other.
@@ -21,8 +23,6 @@ use std::sync::Arc;
 pub struct Stack {
     /// What they say together.
     pub table: Table,
-    /// What they say without the managed layers.
-    pub chosen: Table,
     /// Trust of the project.
     pub trust: Sourced<Trust>,
     /// The sandbox mode where nobody chose one.
@@ -35,21 +35,30 @@ pub struct Stack {
 
 impl Stack {
     /// Checks and merges.
-    pub fn build(layers: &Layers, facts: &Facts, strict: bool) -> Result<Self, ConfigError> {
+    pub fn build(
+        layers: &Layers,
+        requirements: &Requirements,
+        facts: &Facts,
+        strict: bool,
+    ) -> Result<Self, ConfigError> {
         let mut builder = Builder { strict, problems: Vec::new(), notices: Vec::new() };
         let mut system = builder.document(layers.system.as_ref());
         let mut user = builder.document(layers.user.as_ref());
         let file = builder.document(layers.profile_file.as_ref());
         let profiles = (take_profiles(&mut system), take_profiles(&mut user));
-        let profile = builder.profile(layers, profiles, file);
+        let mut profile = builder.profile(layers, profiles, file);
+        let mut flags = layers.flags.table();
+        builder.table(&mut flags);
+        let mut managed = builder.document(layers.managed.as_ref());
+        let mut preferences = builder.document(layers.preferences.as_ref());
+        let owned = owned_profiles(requirements, [&system, &managed, &preferences]);
+        for layer in [&mut user, &mut profile, &mut flags] {
+            builder.leave_alone(layer, &owned);
+        }
         let mut table = Table::new();
         for layer in [system, user, profile] {
             merge::lay(&mut table, layer);
         }
-        let mut flags = layers.flags.table();
-        builder.table(&mut flags, "a flag");
-        let managed = builder.document(layers.managed.as_ref());
-        let preferences = builder.document(layers.preferences.as_ref());
 
         // Trust is the user's word and the administrator's, never the project's.
         let mut words = Table::new();
@@ -67,12 +76,15 @@ impl Stack {
         let overrides = trust::overrides(&words, &facts.project.root);
         for project in &layers.projects {
             let mut layer = builder.document(Some(project));
+            builder.leave_alone(&mut layer, &owned);
             let lower = with_defaults(&table, &default_mode, &default_policy);
             builder.notices.extend(project_rule::restrict(&mut layer, &lower, &overrides));
             merge::lay(&mut table, layer);
         }
         merge::lay(&mut table, flags);
-        let chosen = table.clone();
+        for layer in [&mut managed, &mut preferences] {
+            keep_stricter_flag(&table, layer);
+        }
         for layer in [managed, preferences] {
             builder.displaced(&table, &layer, &mut Vec::new());
             merge::lay(&mut table, layer);
@@ -80,7 +92,7 @@ impl Stack {
         if !builder.problems.is_empty() {
             return Err(ConfigError::Invalid { problems: builder.problems });
         }
-        Ok(Self { table, chosen, trust, default_mode, default_policy, notices: builder.notices })
+        Ok(Self { table, trust, default_mode, default_policy, notices: builder.notices })
     }
 }
 
@@ -111,6 +123,25 @@ fn with_defaults(table: &Table, mode: &Sourced<SandboxMode>, policy: &Sourced<Ap
     table
 }
 
+/// Permission profiles that requirements allow by name and that an administrator's layer defines: no other layer may
+/// change what such a name means.
+fn owned_profiles(requirements: &Requirements, layers: [&Table; 3]) -> BTreeSet<String> {
+    let Some(list) = &requirements.permission_profiles else { return BTreeSet::new() };
+    let defined = |name: &str| layers.iter().any(|layer| at(layer, &["permissions", name]).is_some());
+    list.value.keys().filter(|name| defined(name)).cloned().collect()
+}
+
+/// A flag that asks for a stricter sandbox mode than an administrator's default is honoured.
+fn keep_stricter_flag(below: &Table, managed: &mut Table) {
+    let mode = |table: &Table| table.get("sandbox_mode").and_then(|node| SandboxMode::from_name(node.as_str()?));
+    let by_flag = below.get("sandbox_mode").is_some_and(|node| node.mark.layer() == Layer::CommandLine);
+    if let (true, Some(flag), Some(default)) = (by_flag, mode(below), mode(managed))
+        && flag <= default
+    {
+        managed.remove("sandbox_mode");
+    }
+}
+
 fn take_profiles(table: &mut Table) -> Table {
     match table.remove("profiles") {
         Some(Node { value: Value::Table(profiles), .. }) => profiles,
@@ -127,11 +158,11 @@ struct Builder {
 impl Builder {
     fn document(&mut self, document: Option<&Document>) -> Table {
         let mut table = document.map(|document| document.table.clone()).unwrap_or_default();
-        self.table(&mut table, "");
+        self.table(&mut table);
         table
     }
 
-    fn table(&mut self, table: &mut Table, _what: &str) {
+    fn table(&mut self, table: &mut Table) {
         let findings = check::check(table, self.strict);
         self.problems.extend(findings.problems);
         self.notices.extend(findings.notices);
@@ -191,6 +222,25 @@ impl Builder {
                 Table::new()
             }
         }
+    }
+
+    fn leave_alone(&mut self, layer: &mut Table, owned: &BTreeSet<String>) {
+        let Some(Value::Table(profiles)) = layer.get_mut("permissions").map(|node| &mut node.value) else { return };
+        profiles.retain(|name, node| {
+            let keep = !owned.contains(name);
+            if !keep {
+                self.notices.push(Notice {
+                    code: "managed-profile".into(),
+                    text: format!(
+                        "`permissions.{}` is ignored here: an administrator defines this profile",
+                        path_text(&[name])
+                    ),
+                    origin: Some(node.mark.origin()),
+                    hint: Some("give your own profile another name and `extends` that one".into()),
+                });
+            }
+            keep
+        });
     }
 
     /// Tells of every choice that an administrator's default displaces.

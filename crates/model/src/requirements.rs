@@ -284,6 +284,25 @@ impl Requirements {
         Ok(())
     }
 
+    /// Whether this sandbox mode may be chosen without a permission profile: where profiles are constrained, its built-in
+    /// one must be allowed, else a mode would be a way around the list.
+    pub fn check_plain_mode(&self, mode: SandboxMode, chosen: &Origin) -> Result<(), Box<Violation>> {
+        let Some(list) = &self.permission_profiles else { return Ok(()) };
+        let name = |mode: SandboxMode| match mode {
+            SandboxMode::ReadOnly => ":read-only",
+            SandboxMode::WorkspaceWrite => ":workspace",
+            SandboxMode::DangerFullAccess => ":danger-full-access",
+        };
+        let is_allowed = |mode: SandboxMode| list.value.get(name(mode)).is_some_and(|allowed| allowed.value);
+        if is_allowed(mode) {
+            return Ok(());
+        }
+        let modes = SandboxMode::NAMES.iter().filter(|(_, mode)| is_allowed(*mode)).map(|(name, _)| *name);
+        let origin = list.value.get(name(mode)).map_or(&list.origin, |entry| &entry.origin);
+        let choice = ("sandbox_mode", mode.to_string(), chosen);
+        Err(violation(choice, join(modes), ("allowed_permission_profiles", origin)))
+    }
+
     /// Whether this web search mode may be chosen; `disabled` always may.
     pub fn check_web_search(&self, mode: WebSearchMode, chosen: &Origin) -> Result<(), Box<Violation>> {
         let Some(allowed) = &self.web_search_modes else { return Ok(()) };

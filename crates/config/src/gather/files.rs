@@ -1,7 +1,8 @@
 //! This machine, as gathering sees it.
 
 use super::World;
-use crate::document::MAX_BYTES;
+use super::preferences::Preference;
+use super::trusted::TrustedError;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -25,16 +26,49 @@ impl World for Machine {
     fn exists(&self, path: &Path) -> bool {
         path.symlink_metadata().is_ok()
     }
+
+    #[cfg(unix)]
+    fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        read_owned(file, /* root */ 0)
+    }
+
+    #[cfg(not(unix))]
+    fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        Ok(self.read(file)?)
+    }
+
+    fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
+        super::preferences::of_machine(self, key)
+    }
+
+    fn hostname(&self) -> Option<String> {
+        super::host::name(self)
+    }
+
+    fn now(&self) -> u64 {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
 }
 
-/// Reads an opened regular file, at most one byte more than a settings file may have.
+/// Reads a file that belongs to `owner`, as everything on the way to it must.
+#[cfg(unix)]
+pub fn read_owned(file: &Path, owner: u32) -> Result<Option<Vec<u8>>, TrustedError> {
+    match super::trusted::open(file, owner)? {
+        Some(opened) => Ok(Some(read_regular(&opened)?)),
+        None => Ok(None),
+    }
+}
+
+/// Most that is read of any file: more than the largest that is accepted, so that a longer one is seen to be too long.
+const MOST: u64 = 4 << 20;
+
+/// Reads an opened regular file, at most [`MOST`] of it.
 pub(super) fn read_regular(file: &File) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes)?;
+    file.take(MOST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -1,14 +1,26 @@
 //! The one place where settings are read from the machine: files, project facts, preferences. It judges nothing.
 
+mod cloud;
 mod files;
+mod host;
+pub mod preferences;
+mod requirements;
+pub mod trusted;
 
+pub use cloud::{CachedError, PolicyCache, Service, cached};
 pub use files::Machine;
+#[cfg(unix)]
+pub use files::read_owned;
+pub use preferences::Preference;
+pub use trusted::TrustedError;
 
 use crate::error::{ConfigError, Problem};
 use crate::layers::{Document, Layers, Overrides};
 use crate::node::{Node, Source, Table, at};
+use crate::requirements::RequirementSources;
 use crate::resolve::Facts;
 use crate::trust::{self, ProjectFacts};
+use ringfence_model::notice::Notice;
 use ringfence_model::origin::{Layer, Origin, Sourced};
 use ringfence_model::path::AbsPath;
 use ringfence_model::settings::Trust;
@@ -86,10 +98,19 @@ fn system_directory() -> PathBuf {
 
 /// What gathering may look at.
 pub trait World {
-    /// The content of a regular file, at most [`crate::document::MAX_BYTES`] and one byte more; none if there is none.
+    /// The content of a regular file, bounded, but with more than is accepted of any if it is longer; none if
+    /// there is none.
     fn read(&self, file: &Path) -> io::Result<Option<Vec<u8>>>;
     /// Whether anything has this name.
     fn exists(&self, path: &Path) -> bool;
+    /// As `read`, of a file that constrains: nobody but the administrator may be able to write it or what leads to it.
+    fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError>;
+    /// A managed preference of the operating system, if it is set.
+    fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError>;
+    /// The host's name, in full if that is known.
+    fn hostname(&self) -> Option<String>;
+    /// The time, in seconds since 1970 UTC.
+    fn now(&self) -> u64;
 }
 
 /// Everything that one start is resolved from.
@@ -97,8 +118,12 @@ pub trait World {
 pub struct Gathered {
     /// The layers.
     pub layers: Layers,
+    /// The sources of requirements.
+    pub requirements: RequirementSources,
     /// The facts.
     pub facts: Facts,
+    /// What a person is told of the sources.
+    pub notices: Vec<Notice>,
 }
 
 /// Reads every layer.
@@ -109,9 +134,11 @@ pub fn gather(request: &Request, world: &dyn World) -> Result<Gathered, ConfigEr
         true => None,
         false => read(world, &places.home.as_path().join("config.toml"), Layer::User)?,
     };
-    let managed = read(world, &managed_file(places), Layer::Managed)?;
+    let managed = requirements::trusted(world, &managed_file(places), Layer::Managed)?;
+    let preferences = requirements::preference(world, "config_toml_base64", Layer::ManagedPreferences)?;
     let flags = request.flags.table();
-    let tables = [&system, &user, &managed].into_iter().flatten().map(|document| &document.table).chain([&flags]);
+    let tables =
+        [&system, &user, &managed, &preferences].into_iter().flatten().map(|document| &document.table).chain([&flags]);
     let tables: Vec<&Table> = tables.collect();
     let project = match &request.project {
         Some(project) => project.clone(),
@@ -143,10 +170,13 @@ pub fn gather(request: &Request, world: &dyn World) -> Result<Gathered, ConfigEr
         Trust::Trusted => project_files(&facts, world)?,
         Trust::Unknown | Trust::Untrusted => Vec::new(),
     };
+    let (requirements, notices) = requirements::sources(request, world, managed.clone(), &tables)?;
     let flags = request.flags.clone();
     Ok(Gathered {
-        layers: Layers { system, user, profile, profile_file, projects, flags, managed, preferences: None },
+        layers: Layers { system, user, profile, profile_file, projects, flags, managed, preferences },
+        requirements,
         facts,
+        notices,
     })
 }
 

@@ -1,7 +1,10 @@
 //! A world of files in memory, and short words for starts in it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::expect_used, clippy::panic)]
 
-use ringfence_config::gather::World;
+use base64::Engine as _;
+use ed25519_dalek::{Signer as _, SigningKey};
+use ringfence_config::bundle::{Bundle, CacheEntry, Content, UnixTime, canonical_bytes};
+use ringfence_config::gather::{Preference, TrustedError, World};
 use ringfence_config::{ConfigError, Places, ProjectFacts, Request, Resolved, load_from};
 use ringfence_model::AbsPath;
 use std::collections::BTreeMap;
@@ -11,6 +14,9 @@ use std::path::{Path, PathBuf};
 #[derive(Default, Clone)]
 pub struct Memory {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    pub preferences: BTreeMap<String, String>,
+    pub hostname: Option<String>,
+    pub now: u64,
 }
 
 impl World for Memory {
@@ -19,6 +25,19 @@ impl World for Memory {
     }
     fn exists(&self, path: &Path) -> bool {
         self.files.keys().any(|file| file.starts_with(path))
+    }
+    fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        Ok(self.read(file)?)
+    }
+    fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
+        let name = format!("dev.ringfence/{key}");
+        Ok(self.preferences.get(key).map(|text| Preference { name, text: text.clone() }))
+    }
+    fn hostname(&self) -> Option<String> {
+        self.hostname.clone()
+    }
+    fn now(&self) -> u64 {
+        self.now
     }
 }
 
@@ -64,6 +83,19 @@ impl Start {
     pub fn requirements(self, text: &str) -> Self {
         self.file("/etc/ringfence/requirements.toml", text)
     }
+    pub fn preference(mut self, key: &str, toml: &str) -> Self {
+        let text = base64::engine::general_purpose::STANDARD.encode(toml);
+        self.world.preferences.insert(key.into(), text);
+        self
+    }
+    pub fn mdm(self, toml: &str) -> Self {
+        self.preference("requirements_toml_base64", toml)
+    }
+    /// A bundle in the cache, signed by the key of [`secret_key`], of a service at `https://policy.test`.
+    pub fn cloud(mut self, toml: &str) -> Self {
+        self.world.now = 1_000;
+        self.file(BUNDLE, &entry(&sign("acme", (900, 2_000), toml, &secret_key())))
+    }
     pub fn config(mut self, text: &str) -> Self {
         self.request.flags.config(text).expect(text);
         self
@@ -89,6 +121,37 @@ impl Start {
             Err(error) => error.to_string(),
         }
     }
+}
+
+pub const BUNDLE: &str = "/home/me/.ringfence/state/cloud/bundle.json";
+
+pub fn secret_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// A signed bundle of version 3.
+pub fn sign(audience: &str, (issued_at, expires_at): (u64, u64), toml: &str, key: &SigningKey) -> Bundle {
+    let content = Content {
+        version: 3,
+        audience: audience.into(),
+        issued_at: UnixTime(issued_at),
+        expires_at: UnixTime(expires_at),
+        requirements: toml.into(),
+    };
+    let signature = key.sign(&canonical_bytes(&content)).to_bytes();
+    Bundle::new(content, &signature)
+}
+
+/// A bundle as it lies in the cache.
+pub fn entry(bundle: &Bundle) -> String {
+    let entry = CacheEntry::new("https://policy.test".into(), None, UnixTime(950), bundle.clone());
+    String::from_utf8(entry.to_bytes()).expect("JSON")
+}
+
+/// What an administrator writes to have a policy service.
+pub fn service() -> String {
+    let key = base64::engine::general_purpose::STANDARD.encode(secret_key().verifying_key().to_bytes());
+    format!("[cloud]\nurl = \"https://policy.test\"\naudience = \"acme\"\npublic_keys = [\"ed25519:{key}\"]\n")
 }
 
 pub fn codes(resolved: &Resolved) -> Vec<&str> {

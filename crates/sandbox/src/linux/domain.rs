@@ -17,20 +17,17 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub(super) fn within<T: Send>(
     plan: &Plan,
     broker: Option<&mut (dyn BrokerFactory + 'static)>,
-    make: impl FnOnce(Option<&dyn BrokerFactory>) -> Result<T, StartError> + Send,
+    make: impl FnOnce() -> Result<T, StartError> + Send,
 ) -> Result<T, StartError> {
     std::thread::scope(|scope| {
         let inside = std::thread::Builder::new().name("ringfence-domain".to_owned()).spawn_scoped(scope, move || {
             enter(plan)?;
-            match broker {
-                Some(broker) => {
-                    broker
-                        .enlist()
-                        .map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
-                    make(Some(broker))
-                }
-                None => make(None),
+            if let Some(broker) = broker {
+                broker
+                    .enlist()
+                    .map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
             }
+            make()
         });
         let inside = inside.map_err(|cause| StartError::Supervisor { what: "start a thread".to_owned(), cause })?;
         inside.join().unwrap_or_else(|_| {
