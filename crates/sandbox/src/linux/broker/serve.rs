@@ -142,6 +142,8 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Bind { socket, address, length } => socket::bind(job, socket, address, length),
         Call::Connect { socket, address, length } => socket::connect(job, socket, address, length),
         Call::SendTo { .. } | Call::SendMsg { .. } | Call::SendMmsg { .. } => super::send::send(job, call),
+        Call::Listen { socket, backlog } => super::accept::listen(job, socket, backlog),
+        Call::Accept { socket, address, length, flags } => super::accept::accept(job, socket, (address, length), flags),
         Call::Socket { .. } => socket::datagram_socket(job),
         Call::SocketPair { kind, protocol, out } => socket::pair(job, kind, protocol, out),
         Call::Process { who, which, name } => process::change(job, who, which, name),

@@ -89,7 +89,9 @@ impl Scratch {
         command.current_dir(self.path("ws")).stdin(Stdio::null());
         let plan = self.plan.clone();
         let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
-        spawn_filtered(command, program, move |listener| Prepared::open(plan).unwrap().start(listener).unwrap())
+        spawn_filtered(command, program, move |listener| {
+            Prepared::open(plan).unwrap().enlist().unwrap().start(listener)
+        })
     }
 
     /// Everything under the workspace, for comparing.
