@@ -207,7 +207,8 @@ fn arguments_pass_byte_for_byte() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let place = Place::new();
-    let odd: Vec<&OsStr> = [&b"a b"[..], b"", b"\xff\xfe", b"x\ny", b"--", b"-s", b"$(id)"].map(OsStr::from_bytes).into();
+    let odd: Vec<&OsStr> =
+        [&b"a b"[..], b"", b"\xff\xfe", b"x\ny", b"--", b"-s", b"$(id)"].map(OsStr::from_bytes).into();
     let mut args: Vec<&OsStr> = ["sandbox", "--", "printf", "%s\\0"].map(OsStr::new).into();
     args.extend(&odd);
     let output = place.command(args).output().expect("runs");

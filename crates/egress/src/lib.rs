@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod ask;
+pub mod bridge;
 pub mod event;
 mod gate;
 pub mod hello;
@@ -14,6 +15,7 @@ pub mod proxy;
 mod relay;
 pub mod resolve;
 pub mod socks;
+pub mod standalone;
 mod text;
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 const SCRATCH: usize = 64 * 1024;
@@ -71,22 +70,8 @@ async fn turn(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64
     .await
 }
 
-/// Carries both directions until both are done, or one fails. After one is done the other may be silent for `half_open`
-/// at most.
-pub(crate) async fn both(
-    client: &mut TcpStream,
-    upstream: &mut TcpStream,
-    bytes: &crate::event::Bytes,
-    half_open: std::time::Duration,
-) -> io::Result<()> {
-    let (mut client_read, mut client_write) = client.split();
-    let (mut up_read, mut up_write) = upstream.split();
-    let up = pump(&mut client_read, &mut up_write, &bytes.up);
-    let down = pump(&mut up_read, &mut client_write, &bytes.down);
-    join(up, down, bytes, half_open).await
-}
-
-/// Runs both directions; the one left over must go on moving.
+/// Runs both directions until both are done, or one fails. The one left over must go on moving: it may be silent for
+/// `half_open` at most.
 pub(crate) async fn join(
     up: impl Future<Output = io::Result<()>>,
     down: impl Future<Output = io::Result<()>>,

@@ -21,6 +21,7 @@ pub mod notice;
 pub mod origin;
 pub mod os_text;
 pub mod path;
+pub mod proxy_env;
 pub mod report;
 pub mod requirements;
 pub mod settings;

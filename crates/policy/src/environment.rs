@@ -5,6 +5,7 @@
 
 use ringfence_model::confinement::{EnvVar, NetworkWish, UnixSockets};
 use ringfence_model::glob::name_matches_ignoring_case;
+use ringfence_model::proxy_env::{self, ProxyPlace};
 use ringfence_model::settings::{EnvironmentPolicy, Inherit};
 use ringfence_model::{Origin, OsText};
 use std::collections::BTreeMap;
@@ -139,18 +140,8 @@ pub fn network_variables(wish: NetworkWish) -> Vec<(&'static str, String)> {
         .to_owned(),
     )];
     if let NetworkWish::Proxy { http_port, socks_port, .. } = wish {
-        let http = format!("http://127.0.0.1:{http_port}");
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
-            variables.push((name, http.clone()));
-        }
-        let all = if socks_port == 0 { http } else { format!("socks5h://127.0.0.1:{socks_port}") };
-        for name in ["ALL_PROXY", "all_proxy"] {
-            variables.push((name, all.clone()));
-        }
-        for name in ["NO_PROXY", "no_proxy"] {
-            variables.push((name, "localhost,127.0.0.1,::1".to_owned()));
-        }
-        variables.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
+        let place = ProxyPlace { http_port, socks_port, ca_file: None, connector: None };
+        variables.extend(proxy_env::variables(&place));
     }
     variables
 }

@@ -440,7 +440,12 @@ pub enum Brokered {
         role: ringfence_model::confinement::GitRole,
     },
     /// Loopback towards ports that the sandbox itself has bound (tiers without an own network).
-    Loopback,
+    Loopback {
+        /// Every port of loopback may be reached.
+        every_port: bool,
+        /// Ports outside that may be reached: the proxy's.
+        ports: Vec<u16>,
+    },
 }
 
 impl Plan {

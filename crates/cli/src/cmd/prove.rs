@@ -129,6 +129,26 @@ fn summary(rows: &[Row], plan: &Plan, counts: [usize; 4], paint: Paint) -> Strin
 
 /// What the plan holds a promise with, in words.
 fn held_by(plan: &Plan, promise: Promise) -> Vec<&'static str> {
+    let own = steps_of(plan, promise);
+    if !own.is_empty() {
+        return own;
+    }
+    // Some promises rest on steps that serve another one first.
+    let Some((_, others)) = RESTS_ON.iter().find(|(name, _)| *name == promise) else { return own };
+    let words: BTreeSet<_> = others.iter().flat_map(|other| steps_of(plan, *other)).collect();
+    words.into_iter().collect()
+}
+
+/// Promises without a step of their own, and those whose steps hold them too.
+const RESTS_ON: &[(Promise, &[Promise])] = &[
+    (Promise::NetworkOff, &[Promise::Processes]),
+    (Promise::Ipc, &[Promise::Processes]),
+    (Promise::NoSetuid, &[Promise::KernelSurface]),
+    (Promise::Keyring, &[Promise::KernelSurface]),
+    (Promise::Terminal, &[Promise::KernelSurface]),
+];
+
+fn steps_of(plan: &Plan, promise: Promise) -> Vec<&'static str> {
     let words: BTreeSet<&'static str> = plan
         .steps
         .iter()

@@ -5,7 +5,7 @@ use super::methods::MethodRules;
 use super::{PRESET_NAMES, Policy, Rule, RuleSource, common_dependencies};
 use ringfence_model::domain::{DomainError, DomainPattern};
 use ringfence_model::network::{NetworkDecision, NetworkProtocol, NetworkRule};
-use ringfence_model::settings::NetworkSettings;
+use ringfence_model::settings::{ManagedNetwork, NetworkSettings};
 use ringfence_model::text::escape;
 use ringfence_model::{Origin, Sourced};
 
@@ -92,7 +92,7 @@ impl Policy {
             local: yes(&settings.allow_local_binding),
             managed_only: managed.managed_domains_only.as_ref().and_then(yes),
             methods: MethodRules::compile(managed)?,
-            intercept: pattern_set(&managed.intercept)?,
+            intercept: interception(managed)?,
             sni_mismatch: pattern_set(&managed.allow_sni_mismatch)?,
         })
     }
@@ -125,6 +125,17 @@ fn add_preset(preset: &Sourced<String>, all: &mut Vec<Rule>) -> Result<(), Polic
         justification: None,
     }));
     Ok(())
+}
+
+/// What is named, and the hosts that get a credential: it can only be put in where TLS is opened.
+fn interception(managed: &ManagedNetwork) -> Result<PatternSet, PolicyError> {
+    let mut set = pattern_set(&managed.intercept)?;
+    for secret in &managed.secrets {
+        for host in &secret.hosts {
+            set.add(read_pattern(&Sourced::new(host.clone(), secret.origin.clone()))?);
+        }
+    }
+    Ok(set)
 }
 
 fn pattern_set(entries: &[Sourced<String>]) -> Result<PatternSet, PolicyError> {

@@ -56,7 +56,7 @@ pub(crate) async fn serve(visit: &Visit, mut request: Request<Incoming>) -> Resp
             interceptor.serve(visit, target, pinned, stream, early, record).await;
         });
     } else {
-        let connected = match phases::connect(&visit, pinned, true).await {
+        let connected = match phases::connect(&visit, &pinned, true).await {
             Ok(connected) => connected,
             Err(stopped) => return stop(&mut record, &stopped),
         };

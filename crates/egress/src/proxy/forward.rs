@@ -160,7 +160,7 @@ async fn send(
         }
     }
     let pinned = phases::pin(visit, decided).await?;
-    let connected = phases::connect(visit, pinned, false).await?;
+    let connected = phases::connect(visit, &pinned, false).await?;
     record.event.address = connected.address;
     let mut link = Link::open(connected.stream, connected.address, connected.through_proxy).await?;
     request::address_to(&mut request, target, through(visit, &link));

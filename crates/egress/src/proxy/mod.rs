@@ -12,23 +12,27 @@
 //! name up once and judges every address; *connect* can only be called with what was pinned. *Record* happens when the
 //! record is dropped.
 
-mod answer;
+pub(crate) mod answer;
 mod body;
 mod connect;
 mod forward;
 mod http;
-mod phases;
-mod request;
+pub(crate) mod phases;
+pub(crate) mod request;
 mod session;
 mod socks_server;
-mod tunnel;
+pub(crate) mod tunnel;
 mod udp;
 mod unix;
 mod upgrade;
 mod upstream;
 
+pub(crate) use answer::Body;
+pub(crate) use connect::note;
+pub(crate) use http::malformed;
 pub(crate) use phases::Pinned;
 pub use session::{Limits, Session, SessionOptions};
+pub(crate) use upgrade::finish;
 pub use upstream::{UpstreamError, UpstreamProxy};
 
 use crate::event::{Metrics, Recorder, Sink};
@@ -113,7 +117,7 @@ impl Proxy {
         };
         metrics.open.fetch_add(1, Relaxed);
         let open = Open { metrics: Arc::clone(metrics), _permit: permit };
-        Some(Visit { proxy: Arc::clone(self), session: Arc::clone(session), open: Arc::new(open) })
+        Some(Visit { proxy: Arc::clone(self), session: Arc::clone(session), _open: Arc::new(open) })
     }
 }
 
@@ -123,7 +127,7 @@ pub(crate) struct Visit {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) session: Arc<Session>,
     /// Held while anything of the connection lives, also a tunnel that grew out of it.
-    pub(crate) open: Arc<Open>,
+    pub(crate) _open: Arc<Open>,
 }
 
 /// A taken slot.
@@ -159,4 +163,4 @@ impl Visit {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -174,17 +174,17 @@ pub(crate) struct Connected {
 }
 
 /// Connect: to a judged address, or through the host's own proxy. `tunnel` says that bytes, not requests, will follow.
-pub(crate) async fn connect(visit: &Visit, pinned: Pinned, tunnel: bool) -> Result<Connected, Stop> {
+pub(crate) async fn connect(visit: &Visit, pinned: &Pinned, tunnel: bool) -> Result<Connected, Stop> {
     let limit = visit.session.limits.connect;
     let Pinned { target, addresses } = pinned;
     if let Some(upstream) = visit.upstream() {
-        let (stream, early) = tokio::time::timeout(limit, upstream.connect(&visit.proxy, &target, tunnel))
+        let (stream, early) = tokio::time::timeout(limit, upstream.connect(&visit.proxy, target, tunnel))
             .await
             .map_err(|_| Failure::TimedOut)?
             .map_err(Failure::Upstream)?;
         return Ok(Connected { stream, address: None, through_proxy: !tunnel, early });
     }
-    let stream = tokio::time::timeout(limit, race(&visit.proxy, &addresses, target.port))
+    let stream = tokio::time::timeout(limit, race(&visit.proxy, addresses, target.port))
         .await
         .map_err(|_| Failure::TimedOut)?
         .map_err(Failure::Connect)?;

@@ -115,7 +115,7 @@ async fn connect(visit: Visit, mut stream: TcpStream, target: Target, early: Vec
         let pinned = phases::pin(&visit, &decided).await?;
         match interceptor {
             Some(interceptor) => Ok(Way::Open(interceptor, pinned)),
-            None => phases::connect(&visit, pinned, true).await.map(Way::Tunnel),
+            None => phases::connect(&visit, &pinned, true).await.map(Way::Tunnel),
         }
     };
     let way = match outcome.await {

@@ -4,8 +4,8 @@
 //! so no `errno` in thread-local storage, no locks and no allocation. That makes every function usable between `clone`
 //! and `execve` in a process that shares our memory.
 
-pub(crate) mod attack;
 pub(crate) mod address;
+pub(crate) mod attack;
 pub(crate) mod fs;
 pub(crate) mod memory;
 pub(crate) mod mount;

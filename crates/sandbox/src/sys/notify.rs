@@ -1,28 +1,8 @@
-//! Seccomp user notification: `seccomp(2)` with a listener, and the `ioctl(2)`s of `seccomp_unotify(2)`.
+//! Seccomp user notification: the `ioctl(2)`s of `seccomp_unotify(2)`.
 
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
-/// One instruction of a classic BPF program.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instruction {
-    /// Operation.
-    pub code: u16,
-    /// Instructions to skip if a comparison holds.
-    pub jt: u8,
-    /// Instructions to skip if it doesn't.
-    pub jf: u8,
-    /// Operand.
-    pub k: u32,
-}
-
-#[repr(C)]
-struct Program {
-    length: u16,
-    first: *const Instruction,
-}
 
 /// A call that waits for an answer.
 #[repr(C)]
@@ -71,34 +51,9 @@ const ID_VALID: u64 = ioc(1, 2, size_of::<u64>());
 const ADDFD: u64 = ioc(1, 3, size_of::<AddFd>());
 const SET_FLAGS: u64 = ioc(1, 4, size_of::<u64>());
 
-const SET_MODE_FILTER: libc::c_ulong = 1;
-const NEW_LISTENER: libc::c_ulong = 1 << 3;
-const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
 const SEND_WITH_FD: u32 = 1 << 1;
 const CONTINUE: u32 = 1;
 const SYNC_WAKE_UP: u64 = 1;
-
-/// `seccomp(2)`: installs `program` on the calling thread and returns the listener's descriptor (close-on-exec).
-///
-/// Callers that are interrupted by a signal which doesn't kill them go on waiting once the listener has seen their call
-/// (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19); else a call would be performed twice. On kernels without it the
-/// filter is installed all the same. Makes no allocation: it is called between fork and exec.
-pub fn seccomp_install(program: &[Instruction]) -> io::Result<RawFd> {
-    let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let program = Program { length, first: program.as_ptr() };
-    for flags in [NEW_LISTENER | WAIT_KILLABLE_RECV, NEW_LISTENER] {
-        // SAFETY: `program` names `length` instructions that outlive the call; the kernel copies them.
-        let rc = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) };
-        if rc >= 0 {
-            return RawFd::try_from(rc).map_err(|_| io::Error::from_raw_os_error(libc::EBADF));
-        }
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EINVAL) || flags == NEW_LISTENER {
-            return Err(error);
-        }
-    }
-    Err(io::Error::from_raw_os_error(libc::EINVAL))
-}
 
 /// `SECCOMP_IOCTL_NOTIF_RECV`: waits for the next call.
 pub fn recv(listener: BorrowedFd<'_>) -> io::Result<Notification> {
@@ -190,7 +145,7 @@ pub fn take_fd(pid: u32, fd: RawFd, thread: bool) -> io::Result<OwnedFd> {
 #[cfg(test)]
 pub(crate) fn spawn_filtered<B: Send>(
     mut command: std::process::Command,
-    program: Vec<Instruction>,
+    program: Vec<libc::sock_filter>,
     serve: impl FnOnce(OwnedFd) -> B + Send,
 ) -> (std::process::Child, B) {
     use std::io::{Read, Write};
@@ -206,7 +161,7 @@ pub(crate) fn spawn_filtered<B: Send>(
             libc::prctl(libc::PR_SET_SECUREBITS, 1, 0, 0, 0);
             let header: [u32; 2] = [0x2008_0522, 0];
             libc::syscall(libc::SYS_capset, header.as_ptr(), [0u32; 6].as_ptr());
-            let listener = seccomp_install(&program)?;
+            let listener = super::security::seccomp_listener(&program)?;
             let mut message = [0u8; 8];
             message[..4].copy_from_slice(&listener.to_ne_bytes());
             message[4..].copy_from_slice(&libc::getpid().to_ne_bytes());

@@ -51,6 +51,18 @@ pub fn file_size_limit(pid: u32) -> io::Result<u64> {
     if rc == 0 { Ok(limit.rlim_cur) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `pthread_sigmask(3)`: lets the signal of [`interrupt`] through to this thread, which may have been started with all of
+/// them blocked.
+pub fn unblock_interrupt() {
+    // SAFETY: an all-zero set is valid and is filled before it is used; only this thread's mask changes.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGRTMAX() - 3);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
 /// `tgkill(2)`: makes a thread of ours return from what it waits in, with a signal whose handler does nothing.
 pub fn interrupt(thread: u32) -> io::Result<()> {
     extern "C" fn nothing(_: libc::c_int) {}

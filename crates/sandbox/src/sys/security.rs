@@ -27,6 +27,19 @@ pub(crate) fn seccomp(program: &[libc::sock_filter], flags: u32) -> Result<i32> 
     unsafe { call(libc::SYS_seccomp, args) }.map(|fd| fd as i32)
 }
 
+/// `seccomp(2)` with a listener, whose descriptor it returns.
+///
+/// A caller that is interrupted by a signal which doesn't kill it goes on waiting once the listener has seen its call
+/// (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19): else the call would be performed a second time.
+pub(crate) fn seccomp_listener(program: &[libc::sock_filter]) -> Result<i32> {
+    const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+    const NEW_LISTENER: u32 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
+    match seccomp(program, NEW_LISTENER | WAIT_KILLABLE_RECV) {
+        Err(errno) if errno.is(libc::EINVAL) => seccomp(program, NEW_LISTENER),
+        other => other,
+    }
+}
+
 /// `landlock_create_ruleset(2)` with `LANDLOCK_CREATE_RULESET_VERSION`: the ABI; 0 where Landlock is absent.
 pub(crate) fn landlock_abi() -> u32 {
     // SAFETY: with this flag the call takes no pointers.

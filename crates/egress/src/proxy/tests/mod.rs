@@ -7,4 +7,4 @@ mod clients;
 mod smuggling;
 mod socks;
 mod threats;
-mod world;
+pub(crate) mod world;

@@ -16,13 +16,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A public address that leads to the test's origins.
-pub(super) const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(93, 184, 216, 34));
+pub(crate) const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(93, 184, 216, 34));
 
 /// Answers of a name, one after the other; the last stays.
 #[derive(Default)]
-pub(super) struct StubNames {
-    pub(super) answers: Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>,
-    pub(super) asked: Mutex<Vec<String>>,
+pub(crate) struct StubNames {
+    pub(crate) answers: Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>,
+    pub(crate) asked: Mutex<Vec<String>>,
 }
 
 impl Resolve for StubNames {
@@ -38,14 +38,14 @@ impl Resolve for StubNames {
     }
 }
 
-pub(super) struct World {
-    pub(super) names: Arc<StubNames>,
-    pub(super) proxy: Arc<Proxy>,
-    pub(super) session: Arc<Session>,
-    pub(super) http: SocketAddr,
-    pub(super) socks: SocketAddr,
-    pub(super) events: Arc<Mutex<Vec<Event>>>,
-    pub(super) tasks: Vec<tokio::task::JoinHandle<()>>,
+pub(crate) struct World {
+    pub(crate) names: Arc<StubNames>,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) http: SocketAddr,
+    pub(crate) socks: SocketAddr,
+    pub(crate) events: Arc<Mutex<Vec<Event>>>,
+    pub(crate) tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for World {
@@ -54,11 +54,11 @@ impl Drop for World {
     }
 }
 
-pub(super) async fn world(allow: &[&str], deny: &[&str]) -> World {
+pub(crate) async fn world(allow: &[&str], deny: &[&str]) -> World {
     world_with(&network(allow, deny), |_| {}).await
 }
 
-pub(super) async fn world_with(settings: &NetworkSettings, change: impl FnOnce(&mut SessionOptions)) -> World {
+pub(crate) async fn world_with(settings: &NetworkSettings, change: impl FnOnce(&mut SessionOptions)) -> World {
     let names = Arc::new(StubNames::default());
     let events: Arc<Mutex<Vec<Event>>> = Arc::default();
     let log = Arc::clone(&events);
@@ -86,27 +86,27 @@ async fn listen(
 
 impl World {
     /// Gives a name one or more answers.
-    pub(super) fn name(&self, name: &str, answers: &[&[&str]]) {
+    pub(crate) fn name(&self, name: &str, answers: &[&[&str]]) {
         let parse = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
         self.names.answers.lock().unwrap().insert(name.to_owned(), answers.iter().map(parse).collect());
     }
 
     /// Leads a name to the test's origins, by way of a public address.
-    pub(super) fn public(&self, name: &str) {
+    pub(crate) fn public(&self, name: &str) {
         self.name(name, &[&[&PUBLIC.to_string()]]);
     }
 
     /// Sends bytes to the HTTP port and reads until the end.
-    pub(super) async fn send(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) async fn send(&self, bytes: impl AsRef<[u8]>) -> String {
         send_to(self.http, bytes.as_ref()).await
     }
 
     /// The one event there is, once it is there.
-    pub(super) async fn event(&self) -> Event {
+    pub(crate) async fn event(&self) -> Event {
         self.events_until(1).await.remove(0)
     }
 
-    pub(super) async fn events_until(&self, count: usize) -> Vec<Event> {
+    pub(crate) async fn events_until(&self, count: usize) -> Vec<Event> {
         for _ in 0..500 {
             let events = self.events.lock().unwrap().clone();
             if events.len() >= count {
@@ -118,7 +118,7 @@ impl World {
     }
 }
 
-pub(super) async fn send_to(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn send_to(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream.shutdown().await.unwrap();
@@ -129,17 +129,17 @@ pub(super) async fn send_to(address: SocketAddr, bytes: &[u8]) -> String {
 }
 
 /// An origin that answers every request with what it received, and counts connections and requests.
-pub(super) struct Origin {
-    pub(super) port: u16,
-    pub(super) connections: Arc<AtomicUsize>,
-    pub(super) heads: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Origin {
+    pub(crate) port: u16,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) heads: Arc<Mutex<Vec<String>>>,
 }
 
-pub(super) async fn origin() -> Origin {
+pub(crate) async fn origin() -> Origin {
     origin_with(|head, _| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len())).await
 }
 
-pub(super) async fn origin_with(answer: impl Fn(&str, &[u8]) -> String + Clone + Send + 'static) -> Origin {
+pub(crate) async fn origin_with(answer: impl Fn(&str, &[u8]) -> String + Clone + Send + 'static) -> Origin {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin =
         Origin { port: listener.local_addr().unwrap().port(), connections: Arc::default(), heads: Arc::default() };
@@ -185,7 +185,7 @@ async fn serve(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>, answer: im
 }
 
 /// A server that sends back every byte and closes when the client does.
-pub(super) async fn echo() -> u16 {
+pub(crate) async fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -201,7 +201,7 @@ pub(super) async fn echo() -> u16 {
 }
 
 /// Opens a tunnel, or returns the whole answer.
-pub(super) async fn connect(proxy: SocketAddr, authority: &str) -> Result<TcpStream, String> {
+pub(crate) async fn connect(proxy: SocketAddr, authority: &str) -> Result<TcpStream, String> {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
     let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -12,6 +12,7 @@
 mod call;
 mod caller;
 mod exec;
+mod factory;
 mod fold;
 mod inside;
 mod meta;
@@ -34,6 +35,7 @@ mod wait;
 mod walk;
 
 use crate::sys::{notify, peek};
+pub use factory::Factory;
 use plan::BrokerPlan;
 use ringfence_model::Denial;
 use rules::Rules;
@@ -81,6 +83,7 @@ impl Prepared {
             rules: self.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            launched: false.into(),
             umask_generation: 0.into(),
             waiting: 0.into(),
             ending: false.into(),

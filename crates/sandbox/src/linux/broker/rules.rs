@@ -168,7 +168,7 @@ impl Rules {
 
     fn hold(&mut self, index: usize) {
         let Some(protected) = self.plan.protected.get(index) else { return };
-        if protected.found.is_some_and(|kind| kind == ringfence_model::facts::FileKind::File) {
+        if std::fs::symlink_metadata(protected.path.as_path()).is_ok_and(|found| found.is_file()) {
             self.protected_files.extend(CString::new(protected.path.as_path().as_os_str().as_bytes()));
         }
         for (root, opened) in self.plan.roots.iter().enumerate() {

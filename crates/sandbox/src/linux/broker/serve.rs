@@ -19,6 +19,7 @@ pub(super) fn become_worker() -> io::Result<()> {
     peek::unshare_fs()?;
     set_no_new_privs(true)?;
     let none = CapabilitySet::empty();
+    peek::unblock_interrupt();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(())
 }
@@ -80,6 +81,11 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         shared.umask_generation.fetch_add(1, Ordering::AcqRel);
         return Reply::GoOn;
     }
+    if let Call::Exec { at, .. } = call
+        && is_launch(shared, notification.pid, at.path)
+    {
+        return Reply::GoOn;
+    }
     let caller = Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, memory);
     let caller = match caller {
         Ok(caller) => caller,
@@ -99,6 +105,21 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         }
     }
     reply
+}
+
+/// Whether this is the start of the command itself: until then its process is ours, shares our memory, and can't be looked
+/// into by a thread without capabilities. It makes no other call that the filter stops.
+fn is_launch(shared: &Shared, pid: u32, path: u64) -> bool {
+    if shared.launched.load(Ordering::Acquire) {
+        return false;
+    }
+    match peek::process_vm_readv(pid, path, &mut [0]) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => true,
+        _ => {
+            shared.launched.store(true, Ordering::Release);
+            false
+        }
+    }
 }
 
 fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {

@@ -20,6 +20,8 @@ pub struct Shared {
     pub record: Record,
     /// Sockets made inside.
     pub inside: Inside,
+    /// The command has executed its program.
+    pub launched: AtomicBool,
     /// Counts changes of umasks.
     pub umask_generation: AtomicU64,
     /// Threads that wait for a caller's blocking open or connect.

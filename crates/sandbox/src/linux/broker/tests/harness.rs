@@ -1,8 +1,9 @@
 //! A scratch directory outside, and a scenario of this very binary inside.
 
 use crate::linux::broker::plan::{BrokerPlan, Holds};
-use crate::linux::broker::trap::{Traps, program};
+use crate::linux::broker::trap::{Traps, rows};
 use crate::linux::broker::{Broker, Prepared};
+use crate::linux::filter::{Arch, program};
 use crate::sys::notify::spawn_filtered;
 use ringfence_model::confinement::{Protected, UnixSockets, WritableRoot};
 use ringfence_model::facts::{FileId, FileKind};
@@ -87,7 +88,7 @@ impl Scratch {
         command.env("RINGFENCE_TEST_SCENARIO", name).env("RINGFENCE_TEST_DIR", self.dir.path().canonicalize().unwrap());
         command.current_dir(self.path("ws")).stdin(Stdio::null());
         let plan = self.plan.clone();
-        let program = program(plan.traps);
+        let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
         spawn_filtered(command, program, move |listener| Prepared::open(plan).unwrap().start(listener).unwrap())
     }
 
