@@ -91,6 +91,14 @@ pub struct GitFacts {
     pub common_dir: AbsPath,
     /// Names present at the top of the Git directory, for `git = "commit"`.
     pub present: Vec<(OsText, FileKind)>,
+    /// The Git directory names this entry as its own (`gitdir`, `core.worktree`, or it is the entry itself). A pointer
+    /// that nothing points back to may have been planted, so it opens nothing for writing.
+    #[serde(default)]
+    pub linked_back: bool,
+    /// Places outside the Git directory that its configuration has git run or read programs and settings from
+    /// (`core.hooksPath`, `include.path`), with the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configured: Vec<(String, AbsPath)>,
 }
 
 /// The program a command would start.

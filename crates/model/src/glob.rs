@@ -92,11 +92,38 @@ impl PathGlob {
         self.reachable(&names).contains(&true)
     }
 
+    /// Whether everything this pattern covers at or below `from` would still be covered at the same place below `to`.
+    ///
+    /// Compares where the pattern can stand after either path; a sufficient test, exact for patterns without repetition.
+    #[must_use]
+    pub fn stays_covered(&self, from: &[u8], to: &[u8]) -> bool {
+        if self.covers(to) {
+            return true;
+        }
+        if self.covers(from) {
+            return false;
+        }
+        let after = self.standings(to);
+        self.standings(from).iter().zip(&after).all(|(before, after)| !before || *after)
+    }
+
+    /// For each number of leading parts of the pattern: can exactly those have matched all of `path`?
+    fn standings(&self, path: &[u8]) -> Vec<bool> {
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        (0..=self.parts.len())
+            .map(|count| Self::row(self.parts.get(..count).unwrap_or_default(), &names).last() == Some(&true))
+            .collect()
+    }
+
     /// For each number of leading components: does the pattern match exactly that many?
     fn reachable(&self, names: &[&[u8]]) -> Vec<bool> {
+        Self::row(&self.parts, names)
+    }
+
+    fn row(parts: &[Part], names: &[&[u8]]) -> Vec<bool> {
         let mut row = vec![false; names.len() + 1];
         row[0] = true;
-        for part in &self.parts {
+        for part in parts {
             let mut next = vec![false; names.len() + 1];
             match part {
                 Part::AnyDepth => {
@@ -200,6 +227,18 @@ mod tests {
 
     fn matches(pattern: &str, path: &str) -> bool {
         PathGlob::new(pattern).expect(pattern).matches(path.as_bytes())
+    }
+
+    #[test]
+    fn a_rename_that_would_uncover_something_is_known() {
+        let anywhere = PathGlob::new("/**/.env").unwrap();
+        assert!(anywhere.stays_covered(b"/w/a", b"/w/b"));
+        assert!(!anywhere.stays_covered(b"/w/.env", b"/w/env"));
+        let keys = PathGlob::new("/w/secrets/*.pem").unwrap();
+        assert!(!keys.stays_covered(b"/w/secrets", b"/w/open"));
+        assert!(!keys.stays_covered(b"/w/secrets/a.pem", b"/w/secrets/a.txt"));
+        assert!(keys.stays_covered(b"/w/other", b"/w/else"));
+        assert!(keys.stays_covered(b"/w/secrets/a.txt", b"/w/secrets/b.txt"));
     }
 
     #[test]

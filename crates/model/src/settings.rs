@@ -64,6 +64,21 @@ pub struct Settings {
     pub destructive_ask_above: Sourced<u64>,
     /// `[history]`.
     pub history: HistorySettings,
+    /// `[windows] sandbox`.
+    #[serde(default = "defaults::windows_sandbox")]
+    pub windows_sandbox: Sourced<WindowsSandbox>,
+    /// `[mcp_servers]`.
+    #[serde(default)]
+    pub mcp_servers: BTreeMap<String, McpServer>,
+    /// `[otel]`.
+    #[serde(default)]
+    pub otel: OtelSettings,
+    /// `[cloud]`: where policy bundles come from.
+    #[serde(default)]
+    pub cloud: CloudSettings,
+    /// What this project's own layer may set although projects may not: key paths, and `rules.allow`.
+    #[serde(default)]
+    pub project_overrides: Vec<Sourced<String>>,
 }
 
 /// Whether the project's own settings count.
@@ -179,6 +194,9 @@ pub struct ManagedNetwork {
     pub mode: Sourced<ProxyMode>,
     /// Methods allowed per pattern.
     pub methods: Vec<(Sourced<String>, Vec<String>)>,
+    /// Path prefixes allowed per pattern; seen in plain requests and in intercepted ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<(Sourced<String>, Vec<String>)>,
     /// Unix sockets that requests may be forwarded to.
     pub unix_sockets: Vec<Sourced<AbsPath>>,
     /// SOCKS5 is offered.
@@ -263,4 +281,244 @@ pub struct HistorySettings {
     pub persist: Sourced<bool>,
     /// Bound on the journal's size in bytes.
     pub max_bytes: Option<Sourced<u64>>,
+}
+
+/// `[windows] sandbox`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WindowsSandbox {
+    /// A restricted token of the same user.
+    Unelevated,
+    /// Users of its own, set up once.
+    Elevated,
+}
+
+/// `[mcp_servers.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct McpServer {
+    /// How it is reached.
+    pub transport: McpTransport,
+    /// Whether it may run at all; the origin says who switched it off.
+    pub enabled: Sourced<bool>,
+    /// Its annotations count.
+    pub trusted: Sourced<bool>,
+    /// The only tools offered; none: all.
+    pub enabled_tools: Option<Sourced<Vec<String>>>,
+    /// Tools that aren't offered.
+    pub disabled_tools: Vec<Sourced<String>>,
+    /// Time to start.
+    pub startup_timeout: Sourced<Span>,
+    /// Time for one call.
+    pub tool_timeout: Sourced<Span>,
+    /// What its tools need where nothing else is said.
+    pub default_approval: Option<Sourced<ToolApproval>>,
+    /// The same per tool.
+    pub tools: BTreeMap<String, Sourced<ToolApproval>>,
+    /// Its own sandbox.
+    pub sandbox: McpSandbox,
+    /// Where it was set.
+    pub origin: crate::origin::Origin,
+}
+
+/// How an MCP server is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum McpTransport {
+    /// A program that speaks on its standard input and output.
+    Program {
+        /// The program.
+        command: Sourced<String>,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Variables set for it.
+        env: BTreeMap<String, String>,
+        /// Variables passed on to it.
+        env_vars: Vec<String>,
+        /// The directory it starts in.
+        cwd: Option<String>,
+    },
+    /// An address.
+    Url {
+        /// The address.
+        url: Sourced<String>,
+        /// The variable that holds its bearer token.
+        bearer_token_env_var: Option<String>,
+    },
+}
+
+/// What a tool call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToolApproval {
+    /// As its annotations say.
+    Auto,
+    /// A person is asked.
+    Prompt,
+    /// Nothing.
+    Approve,
+}
+
+/// `[mcp_servers.NAME.sandbox]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct McpSandbox {
+    /// Its mode.
+    pub mode: Sourced<SandboxMode>,
+    /// Directories it may write under, besides its own state directory.
+    pub writable_roots: Vec<Sourced<AbsPath>>,
+    /// Hosts it may reach; empty: none.
+    pub network: Vec<Sourced<String>>,
+}
+
+/// `[otel]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtelSettings {
+    /// Label of the environment.
+    pub environment: Sourced<String>,
+    /// Where events go.
+    pub exporter: Sourced<OtelExporter>,
+    /// Where traces go.
+    pub trace_exporter: Sourced<OtelExporter>,
+    /// Where metrics go.
+    pub metrics_exporter: Sourced<OtelExporter>,
+    /// Whether prompts' text is recorded.
+    pub log_user_prompt: Sourced<bool>,
+}
+
+/// Where telemetry goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OtelExporter {
+    /// Nowhere.
+    None,
+    /// OTLP over HTTP.
+    OtlpHttp(OtlpTarget),
+    /// OTLP over gRPC.
+    OtlpGrpc(OtlpTarget),
+}
+
+/// An OTLP receiver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OtlpTarget {
+    /// Its address; none: from the standard variables.
+    pub endpoint: Option<String>,
+    /// JSON instead of binary.
+    pub json: bool,
+    /// Headers; `${NAME}` is filled from Ringfence's own environment when used.
+    pub headers: BTreeMap<String, String>,
+    /// Certificate of the receiver's authority.
+    pub tls_ca: Option<String>,
+    /// Certificate of the sender.
+    pub tls_cert: Option<String>,
+    /// Key of the sender.
+    pub tls_key: Option<String>,
+}
+
+/// `[cloud]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CloudSettings {
+    /// Address of the policy service.
+    pub url: Option<Sourced<String>>,
+    /// Audience that bundles must name.
+    pub audience: Option<Sourced<String>>,
+}
+
+mod defaults {
+    use super::{Sourced, WindowsSandbox};
+
+    pub(super) fn windows_sandbox() -> Sourced<WindowsSandbox> {
+        Sourced::default_of(WindowsSandbox::Unelevated, "windows.sandbox")
+    }
+}
+
+impl Default for OtelSettings {
+    fn default() -> Self {
+        Self {
+            environment: Sourced::default_of("dev".into(), "otel.environment"),
+            exporter: Sourced::default_of(OtelExporter::None, "otel.exporter"),
+            trace_exporter: Sourced::default_of(OtelExporter::None, "otel.trace_exporter"),
+            metrics_exporter: Sourced::default_of(OtelExporter::None, "otel.metrics_exporter"),
+            log_user_prompt: Sourced::default_of(false, "otel.log_user_prompt"),
+        }
+    }
+}
+
+impl Default for Settings {
+    /// What holds where nobody set anything, in a project of which nothing is known.
+    fn default() -> Self {
+        Self {
+            sandbox_mode: Sourced::default_of(SandboxMode::ReadOnly, "sandbox_mode"),
+            approval_policy: Sourced::default_of(ApprovalPolicy::OnRequest, "approval_policy"),
+            approvals: ApprovalSettings {
+                reviewer: Sourced::default_of(Reviewer::User, "approvals_reviewer"),
+                program: None,
+                timeout: Sourced::default_of(Span(std::time::Duration::from_secs(60)), "approvals.timeout"),
+                policy_text: None,
+            },
+            trust: Sourced::default_of(Trust::Unknown, "trust_level"),
+            allow_login_shell: Sourced::default_of(true, "allow_login_shell"),
+            web_search: Sourced::default_of(WebSearchMode::Cached, "web_search"),
+            permissions: None,
+            writable_roots: Vec::new(),
+            exclude_slash_tmp: Sourced::default_of(false, "sandbox_workspace_write.exclude_slash_tmp"),
+            exclude_tmpdir_env_var: Sourced::default_of(false, "sandbox_workspace_write.exclude_tmpdir_env_var"),
+            workspace_writable: Sourced::default_of(true, "sandbox_mode"),
+            dangerously_allow_broad_roots: Sourced::default_of(false, "dangerously_allow_broad_roots"),
+            filesystem: FilesystemSettings::default(),
+            protected_paths: Vec::new(),
+            unprotected_paths: Vec::new(),
+            git: Sourced::default_of(GitAccess::ReadOnly, "git"),
+            private_tmp: Sourced::default_of(false, "private_tmp"),
+            unix_sockets: UnixSockets::Only(Vec::new()),
+            environment: EnvironmentPolicy {
+                inherit: Sourced::default_of(Inherit::All, "shell_environment_policy.inherit"),
+                ignore_default_excludes: Sourced::default_of(false, "shell_environment_policy.ignore_default_excludes"),
+                exclude: Vec::new(),
+                include_only: Vec::new(),
+                set: BTreeMap::new(),
+                pass: Vec::new(),
+            },
+            limits: Limits::default(),
+            linux_backend: Sourced::default_of(Backend::Auto, "linux.backend"),
+            absent_protected: Sourced::default_of(AbsentHold::Broker, "absent_protected"),
+            network: NetworkSettings {
+                access: Sourced::default_of(false, "sandbox_read_only.network_access"),
+                proxy: Sourced::default_of(false, "network.enabled"),
+                allow_local_binding: Sourced::default_of(false, "network.allow_local_binding"),
+                managed: ManagedNetwork {
+                    allow: Vec::new(),
+                    deny: Vec::new(),
+                    presets: Vec::new(),
+                    mode: Sourced::default_of(ProxyMode::Full, "network.mode"),
+                    methods: Vec::new(),
+                    paths: Vec::new(),
+                    unix_sockets: Vec::new(),
+                    enable_socks5: Sourced::default_of(true, "network.enable_socks5"),
+                    enable_socks5_udp: Sourced::default_of(false, "network.enable_socks5_udp"),
+                    allow_upstream_proxy: Sourced::default_of(false, "network.allow_upstream_proxy"),
+                    allow_sni_mismatch: Vec::new(),
+                    dangerously_allow_non_loopback_proxy: Sourced::default_of(
+                        false,
+                        "network.dangerously_allow_non_loopback_proxy",
+                    ),
+                    intercept: Vec::new(),
+                    tunnel_pinned: Sourced::default_of(false, "network.tls.tunnel_pinned"),
+                    secrets: Vec::new(),
+                    transparent: Sourced::default_of(false, "network.transparent"),
+                    managed_domains_only: None,
+                    http_port: Sourced::default_of(3128, "network.http_port"),
+                    socks_port: Sourced::default_of(8081, "network.socks_port"),
+                },
+            },
+            allow_runs: Sourced::default_of(AllowRuns::Unsandboxed, "rules.allow_runs"),
+            destructive_ask_above: Sourced::default_of(50, "destructive.ask_above"),
+            history: HistorySettings { persist: Sourced::default_of(true, "history.persistence"), max_bytes: None },
+            windows_sandbox: defaults::windows_sandbox(),
+            mcp_servers: BTreeMap::new(),
+            otel: OtelSettings::default(),
+            cloud: CloudSettings::default(),
+            project_overrides: Vec::new(),
+        }
+    }
 }

@@ -1,6 +1,29 @@
 //! Wish → plan → kernel: the only crate that confines.
 //!
-//! [`host::HostFacts`] says what this machine offers, found by trying. A plan is compiled from a
-//! [`ringfence_model::Confinement`] and those facts, as a pure value; the enforcer of the running system walks it.
+//! [`host::HostFacts`] says what this machine offers, found by trying. [`compile::compile`] makes a [`plan::Plan`] from
+//! a [`ringfence_model::Confinement`] and those facts, as a pure value. [`Sandbox`] enforces it on the running system
+//! and runs commands in it; [`enforced::Enforced`] says, per step, whether it held.
 
+#[cfg(target_os = "linux")]
+pub mod attack;
+#[cfg(target_os = "linux")]
+mod child;
+pub mod compile;
+pub mod enforced;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod linux;
+pub mod plan;
+#[cfg(target_os = "linux")]
+mod prepare;
+pub mod probe;
+pub mod run;
+#[cfg(target_os = "linux")]
+mod sys;
+
+pub use compile::{Options, Unenforceable, compile};
+pub use enforced::{Enforced, StartError, StepResult};
+#[cfg(target_os = "linux")]
+pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
+pub use plan::{Act, Plan, Step};
+pub use run::{Command, Outcome, Signals, Stdio};

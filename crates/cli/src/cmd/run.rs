@@ -1,0 +1,99 @@
+//! `ringfence sandbox -- COMMAND…`: confine, execute, report. The way before confinement is kept short: nothing here may
+//! be added to it that another subcommand needs.
+
+use crate::args::RunArgs;
+use crate::out::{Failure, denials, notices, report};
+use crate::start::{self, More, Ready};
+use ringfence_model::mode::{Backend, Tier};
+use ringfence_model::{Confinement, OsText};
+use ringfence_sandbox::host::HostFacts;
+use ringfence_sandbox::{Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
+use std::process::ExitCode;
+
+/// Runs the command in the sandbox that settings resolve to.
+pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let mut more = vec![More::Env(&args.environment)];
+    more.extend(args.timeout.as_deref().map(More::Timeout));
+    let ready = start::ready(&args.shared, &more)?;
+    if !args.shared.json {
+        notices::print(&start::notices(&ready));
+    }
+    let wish = start::confinement(&ready, args.keep_background)?;
+    let host = quick_facts();
+    let plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
+    if args.dry_run {
+        return super::plan::show(&plan, &args.command, args.shared.json);
+    }
+    let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
+    let (plan, outcome) = start(plan, &wish, &argv)?;
+    finish(args, &ready, &plan, &argv, outcome)
+}
+
+/// Starts the command under `plan`; where that tier turns out not to hold here and no tier was asked for by name, under
+/// the next one that does.
+fn start(plan: Plan, wish: &Confinement, argv: &[OsText]) -> Result<(Plan, Outcome), Failure> {
+    let tried = plan.tier;
+    match spawn(plan, argv) {
+        Ok(ran) => Ok(ran),
+        Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => {
+            let facts = ringfence_sandbox::probe::survey().facts;
+            let next = facts.tiers().into_iter().find(|tier| *tier != tried && rank(*tier) > rank(tried));
+            let Some(next) = next else { return Err(start_failure(&error)) };
+            let options = Options { tier: Some(next) };
+            let plan = compile(wish, &facts, &options).map_err(|error| super::plan::unenforceable(&error))?;
+            spawn(plan, argv).map_err(|error| start_failure(&error))
+        }
+        Err(error) => Err(start_failure(&error)),
+    }
+}
+
+fn rank(tier: Tier) -> u8 {
+    match tier {
+        Tier::Namespaces => 0,
+        Tier::Bwrap => 1,
+        _ => 2,
+    }
+}
+
+fn spawn(plan: Plan, argv: &[OsText]) -> Result<(Plan, Outcome), StartError> {
+    let sandbox = Sandbox::new(plan)?;
+    let mut command = Command::new(argv.iter().cloned());
+    command.signals = Signals::Forward;
+    let outcome = sandbox.spawn(command, None)?.wait();
+    Ok((sandbox.plan().clone(), outcome))
+}
+
+fn quick_facts() -> HostFacts {
+    ringfence_sandbox::probe::quick()
+}
+
+/// What is said after the command, and the status.
+fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
+    let status = outcome.exit.status();
+    let report = report::of(plan, argv, &ready.facts.cwd, outcome);
+    if let Some(file) = &args.report {
+        report::write(&report, file)?;
+    }
+    if args.shared.json {
+        report::print(&report)?;
+    } else {
+        denials::after_run(&report, args.log_denials);
+    }
+    Ok(ExitCode::from(status))
+}
+
+/// As shown: what could not be held or started, and what to do.
+fn start_failure(error: &StartError) -> Failure {
+    let failure = Failure::from_error(error).status(error.status());
+    let failure = match error {
+        StartError::Step { step, .. } => failure.origin(step.origin.clone()),
+        _ => failure,
+    };
+    match error.remedy() {
+        Some(remedy) => failure.hint(remedy),
+        None if error.status() == ringfence_model::report::status::FAILED => {
+            failure.hint("`ringfence doctor` shows what this host can hold")
+        }
+        None => failure,
+    }
+}

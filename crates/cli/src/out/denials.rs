@@ -1,0 +1,59 @@
+//! What was refused during a run, one line each: what, by which rule, and the smallest grant that would allow it.
+
+use super::Paint;
+use ringfence_model::denial::{Denial, Evidence};
+use ringfence_model::report::Report;
+use std::io::IsTerminal;
+
+/// The most lines shown unasked.
+const SHOWN: usize = 5;
+
+/// After a run: on a terminal the first few denials, with `--log-denials` all; and what wasn't held, always.
+pub fn after_run(report: &Report, all: bool) {
+    let paint = Paint::stderr();
+    for gap in &report.not_held {
+        let kind = if gap.weakened { "held weaker here" } else { "not held here" };
+        eprintln!("{} {kind}: {}: {}", paint.warn("ringfence: notice:"), gap.promise, gap.why);
+    }
+    if !(all || std::io::stderr().is_terminal()) {
+        return;
+    }
+    let shown = if all { report.denials.len() } else { SHOWN };
+    for denial in report.denials.iter().take(shown) {
+        eprintln!("{} {}", paint.bad("ringfence: denied:"), line(denial));
+    }
+    let more = report.denials.len().saturating_sub(shown);
+    if more > 0 {
+        eprintln!("ringfence: {more} more: `ringfence log --denied`");
+    }
+}
+
+/// One denial as one line.
+#[must_use]
+pub fn line(denial: &Denial) -> String {
+    let guess = if denial.evidence == Evidence::Guess { " (a guess)" } else { "" };
+    let grant = match denial.allow_with.first() {
+        Some(grant) => format!("; allow with {grant}"),
+        None => "; nothing would allow it".to_owned(),
+    };
+    format!(
+        "{} {}: {} [{}]{guess}{grant}  ({})",
+        denial.operation,
+        denial.target.display(),
+        denial.rule,
+        denial.origin,
+        denial.id
+    )
+}
+
+/// How a denial is known, in words.
+#[must_use]
+pub fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Broker => "the broker's own record",
+        Evidence::KernelAudit => "the kernel's audit record",
+        Evidence::Proxy => "the proxy's decision",
+        Evidence::Trace => "an errno on something the plan denies",
+        Evidence::Guess => "the command's own output: a guess",
+    }
+}

@@ -1,0 +1,86 @@
+//! This machine, as gathering sees it.
+
+use super::World;
+use super::preferences::Preference;
+use super::trusted::TrustedError;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The machine that the process runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Machine;
+
+impl World for Machine {
+    fn read(&self, file: &Path) -> io::Result<Option<Vec<u8>>> {
+        let opened = match open(file) {
+            Ok(opened) => opened,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        read_regular(&opened).map(Some)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok()
+    }
+
+    #[cfg(unix)]
+    fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        read_owned(file, /* root */ 0)
+    }
+
+    #[cfg(not(unix))]
+    fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        Ok(self.read(file)?)
+    }
+
+    fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
+        super::preferences::of_machine(self, key)
+    }
+
+    fn hostname(&self) -> Option<String> {
+        super::host::name(self)
+    }
+
+    fn now(&self) -> u64 {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+/// Reads a file that belongs to `owner`, as everything on the way to it must.
+#[cfg(unix)]
+pub fn read_owned(file: &Path, owner: u32) -> Result<Option<Vec<u8>>, TrustedError> {
+    match super::trusted::open(file, owner)? {
+        Some(opened) => Ok(Some(read_regular(&opened)?)),
+        None => Ok(None),
+    }
+}
+
+/// Most that is read of any file: more than the largest that is accepted, so that a longer one is seen to be too long.
+const MOST: u64 = 4 << 20;
+
+/// Reads an opened regular file, at most [`MOST`] of it.
+pub(super) fn read_regular(file: &File) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens without waiting: a FIFO in the place of a file must not hold Ringfence up.
+#[cfg(unix)]
+fn open(file: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(file, flags, Mode::empty())?))
+}
+
+#[cfg(not(unix))]
+fn open(file: &Path) -> io::Result<File> {
+    File::open(file)
+}

@@ -1,0 +1,10 @@
+//! The proxy as a client sees it: raw bytes and real programs against local origins.
+//!
+//! Names are answered by a stub; a public address it gives is led to a loopback origin after it was judged.
+
+mod chaos;
+mod clients;
+mod smuggling;
+mod socks;
+mod threats;
+pub(crate) mod world;

@@ -1,0 +1,207 @@
+//! Carrying bytes between two connections, in both directions, each closed on its own.
+//!
+//! Idle tunnels cost no buffer: a buffer is borrowed from the thread while bytes pass. A direction that keeps filling it
+//! is moved on by the kernel (`splice(2)`), without the bytes coming up.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// What one turn did.
+enum Turn {
+    /// The sender is done.
+    End,
+    /// Everything read was passed on; whether the buffer was full.
+    Passed { full: bool },
+    /// The receiver took only a part; the rest.
+    Rest(Vec<u8>),
+}
+
+/// Passes bytes on until the sender is done, then closes that direction of the receiver.
+pub(crate) async fn pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<()> {
+    loop {
+        match turn(from, to, count).await? {
+            Turn::End => break,
+            Turn::Passed { full: false } => {}
+            Turn::Passed { full: true } => {
+                if bulk::pass(from.as_ref(), to.as_ref(), count).await? == bulk::Stopped::End {
+                    break;
+                }
+            }
+            Turn::Rest(rest) => to.write_all(&rest).await?,
+        }
+    }
+    to.shutdown().await
+}
+
+async fn turn(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Turn> {
+    std::future::poll_fn(|cx| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut space = ReadBuf::new(buffer);
+            std::task::ready!(Pin::new(&mut *from).poll_read(cx, &mut space))?;
+            let full = space.remaining() == 0;
+            let mut bytes = space.filled();
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(Turn::End));
+            }
+            count.fetch_add(bytes.len() as u64, Relaxed);
+            while !bytes.is_empty() {
+                match to.try_write(bytes) {
+                    Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Poll::Ready(Ok(Turn::Rest(bytes.to_vec())));
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Ready(Ok(Turn::Passed { full }))
+        })
+    })
+    .await
+}
+
+/// Runs both directions until both are done, or one fails. The one left over must go on moving: it may be silent for
+/// `half_open` at most.
+pub(crate) async fn join(
+    up: impl Future<Output = io::Result<()>>,
+    down: impl Future<Output = io::Result<()>>,
+    bytes: &crate::event::Bytes,
+    half_open: std::time::Duration,
+) -> io::Result<()> {
+    tokio::pin!(up, down);
+    tokio::select! {
+        done = &mut up => {
+            done?;
+            while_moving(down, &bytes.down, half_open).await
+        }
+        done = &mut down => {
+            done?;
+            while_moving(up, &bytes.up, half_open).await
+        }
+    }
+}
+
+async fn while_moving(
+    mut direction: Pin<&mut impl Future<Output = io::Result<()>>>,
+    count: &AtomicU64,
+    limit: std::time::Duration,
+) -> io::Result<()> {
+    loop {
+        let before = count.load(Relaxed);
+        match tokio::time::timeout(limit, direction.as_mut()).await {
+            Ok(done) => return done,
+            Err(_) if count.load(Relaxed) == before => return Err(io::ErrorKind::TimedOut.into()),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod bulk {
+    use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::{Mutex, PoisonError};
+    use std::time::Duration;
+    use tokio::io::Interest;
+    use tokio::net::TcpStream;
+
+    /// Wished for; the kernel may grant less.
+    const PIPE: usize = 1 << 20;
+    /// A direction that pauses this long gives its pipe back.
+    const PAUSE: Duration = Duration::from_millis(100);
+    /// Pipes kept for reuse.
+    const KEPT: usize = 16;
+
+    static POOL: Mutex<Vec<Pipe>> = Mutex::new(Vec::new());
+
+    /// A pipe, empty between turns.
+    struct Pipe {
+        read: OwnedFd,
+        write: OwnedFd,
+    }
+
+    #[derive(PartialEq, Eq)]
+    pub(super) enum Stopped {
+        End,
+        Pause,
+    }
+
+    fn take() -> io::Result<Pipe> {
+        if let Some(pipe) = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(pipe);
+        }
+        let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
+        let _ = fcntl_setpipe_size(&write, PIPE);
+        Ok(Pipe { read, write })
+    }
+
+    fn give_back(pipe: Pipe) {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < KEPT {
+            pool.push(pipe);
+        }
+    }
+
+    /// Moves bytes through a pipe until the sender is done or pauses. On an error the pipe, which may hold bytes, is
+    /// dropped.
+    pub(super) async fn pass(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result<Stopped> {
+        let Ok(pipe) = take() else { return Ok(Stopped::Pause) };
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let stopped = loop {
+            match tokio::time::timeout(PAUSE, from.readable()).await {
+                Err(_) => break Stopped::Pause,
+                Ok(ready) => ready?,
+            }
+            let taken = from.try_io(Interest::READABLE, || Ok(splice(from, None, &pipe.write, None, PIPE, flags)?));
+            let mut left = match taken {
+                Ok(0) => break Stopped::End,
+                Ok(taken) => taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
+            count.fetch_add(left as u64, Relaxed);
+            while left > 0 {
+                to.writable().await?;
+                match to.try_io(Interest::WRITABLE, || Ok(splice(&pipe.read, None, to, None, left, flags)?)) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(moved) => left = left.saturating_sub(moved),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        give_back(pipe);
+        Ok(stopped)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod bulk {
+    use std::io;
+    use std::sync::atomic::AtomicU64;
+    use tokio::net::TcpStream;
+
+    #[derive(PartialEq, Eq)]
+    pub(super) enum Stopped {
+        #[allow(dead_code)]
+        End,
+        Pause,
+    }
+
+    /// Without `splice(2)` the borrowed buffer is all there is.
+    pub(super) async fn pass(_: &TcpStream, _: &TcpStream, _: &AtomicU64) -> io::Result<Stopped> {
+        Ok(Stopped::Pause)
+    }
+}

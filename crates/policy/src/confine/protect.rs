@@ -1,0 +1,120 @@
+//! The read-only islands inside the roots: names of the table as found on disk, Git directories behind pointers, targets
+//! of links, and Ringfence's own files.
+
+use super::ConfineError;
+use super::writable::own_files;
+use crate::protected;
+use ringfence_model::confinement::{Protected, WritableRoot};
+use ringfence_model::facts::{FileKind, GitFacts, RootFacts};
+use ringfence_model::{AbsPath, Origin, Settings, WorldFacts};
+use std::path::Path;
+
+const GIT_BEHIND: &str = "the Git directory behind a `.git` entry: git runs hooks and configured programs from it";
+const GIT_ENTRY: &str = "names a submodule's Git directory, whose hooks git runs";
+const LINK_TARGET: &str = "what a protected link leads to";
+const OWN: &str = "Ringfence's own settings, rules, grants and journal";
+
+/// Every protected path that lies in one of `roots`, nested roots included.
+pub(super) fn protected(
+    settings: &Settings,
+    facts: &WorldFacts,
+    roots: &[(WritableRoot, &RootFacts)],
+) -> Vec<Protected> {
+    let mut all = Vec::new();
+    for (root, found) in roots {
+        let names = protected::names_under(&root.path, facts.home.as_ref(), settings);
+        for fact in &found.names {
+            // A fact about a directory on the way to a name (a link there) shares the name's reason.
+            let fact_path = Path::new(fact.name.as_os_str());
+            let Some(name) = names
+                .iter()
+                .find(|name| name.name == fact.name)
+                .or_else(|| names.iter().find(|name| Path::new(name.name.as_os_str()).starts_with(fact_path)))
+            else {
+                continue;
+            };
+            let Ok(path) = root.path.join(fact_path) else { continue };
+            all.push(entry(path, fact.found, name.reason.clone(), name.origin.clone()));
+            if let Some(target) = &fact.target {
+                all.push(entry(target.clone(), Some(FileKind::Other), LINK_TARGET.to_owned(), name.origin.clone()));
+            }
+        }
+        let git_name = names.iter().find(|name| name.name.as_str() == Some(".git"));
+        if let Some(git_name) = git_name {
+            for git in &found.git {
+                all.extend(behind_git(git, &git_name.origin));
+                // What git's configuration already has it run is an order to a program outside, whoever wrote it there.
+                for (key, path) in &git.configured {
+                    if !protected::path_is_taken_off(&root.path, path, settings) {
+                        let origin = Origin::host(format!("git's `{key}`"));
+                        all.push(entry(
+                            path.clone(),
+                            Some(FileKind::Other),
+                            format!("git's `{key}` leads here"),
+                            origin,
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    for (_, own) in own_files(facts) {
+        all.push(entry(own, Some(FileKind::Directory), OWN.to_owned(), Origin::builtin("Ringfence's own files")));
+    }
+    all.retain(|entry| roots.iter().any(|(root, _)| entry.path.is_within(&root.path)));
+    all.sort();
+    all.dedup_by(|later, earlier| later.path == earlier.path);
+    all
+}
+
+fn behind_git(git: &GitFacts, origin: &Origin) -> [Protected; 3] {
+    [
+        entry(git.entry.clone(), Some(git.entry_kind), GIT_ENTRY.to_owned(), origin.clone()),
+        entry(git.git_dir.clone(), Some(FileKind::Directory), GIT_BEHIND.to_owned(), origin.clone()),
+        entry(git.common_dir.clone(), Some(FileKind::Directory), GIT_BEHIND.to_owned(), origin.clone()),
+    ]
+}
+
+fn entry(path: AbsPath, found: Option<FileKind>, reason: String, origin: Origin) -> Protected {
+    Protected { path, found, reason, origin }
+}
+
+/// Takes away protections that a grant names outright. What a requirement protects, and Ringfence's own files, stay.
+pub(super) fn lift_granted(
+    protected: &mut Vec<Protected>,
+    roots: &[(WritableRoot, &RootFacts)],
+    granted: &[&AbsPath],
+) -> Result<(), ConfineError> {
+    let granted: Vec<&AbsPath> = roots
+        .iter()
+        .filter(|(_, found)| granted.contains(&&found.requested.value))
+        .map(|(root, _)| &root.path)
+        .collect();
+    let stays = |entry: &Protected| entry.origin.layer().is_requirement() || entry.reason == OWN;
+    // Naming a protected path lifts it; naming a directory above only adds what is unprotected there.
+    protected.retain(|entry| stays(entry) || !granted.iter().any(|path| **path == entry.path));
+    for path in granted {
+        if let Some(over) = protected.iter().find(|entry| path.is_within(&entry.path)) {
+            return Err(ConfineError::GrantInsideProtected {
+                path: path.clone(),
+                protected: over.path.clone(),
+                origin: over.origin.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Leaves out what lies inside another protected directory, or inside one that may not come into being.
+pub(super) fn outermost(mut protected: Vec<Protected>) -> Vec<Protected> {
+    protected.sort();
+    let outer: Vec<Protected> = protected.clone();
+    protected.retain(|entry| {
+        !outer.iter().any(|other| {
+            other.path != entry.path
+                && entry.path.is_within(&other.path)
+                && matches!(other.found, Some(FileKind::Directory) | None)
+        })
+    });
+    protected
+}

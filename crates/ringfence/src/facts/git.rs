@@ -1,0 +1,428 @@
+//! Git directories of a writable root, behind a `.git` in any form: directory, pointer file, link, linked worktree,
+//! submodule, or the root itself being one.
+//!
+//! Only files that git itself would read are read, each bounded; nothing is started and no tree is walked.
+
+use super::gitconfig;
+use super::{kind, resolve};
+use ringfence_model::facts::{FileKind, GitFacts};
+use ringfence_model::{AbsPath, OsText};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Pointer files may follow each other this far.
+const MAX_CHAIN: usize = 8;
+/// Submodules looked at, all levels together.
+const MAX_SUBMODULES: usize = 512;
+/// Bytes read of any one file.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The Git directories that belong to `root`. For the working directory itself an enclosing repository counts too: with
+/// `git = "commit"` a commit from a subdirectory writes there.
+pub(super) fn of_root(root: &AbsPath, is_cwd: bool, home: Option<&AbsPath>) -> Vec<GitFacts> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut at = Some(root.clone());
+    while let Some(dir) = at {
+        if looks_like_git_dir(dir.as_path()) {
+            push(&mut found, &mut seen, facts(&dir, FileKind::Directory, &dir, true, home));
+        }
+        if let Ok(entry) = dir.join(".git") {
+            let before = found.len();
+            entry_facts(&entry, home, &mut found, &mut seen);
+            if found.len() > before && dir == *root {
+                submodules(root, home, &mut found, &mut seen);
+            }
+            if found.len() > before && (is_cwd || dir == *root) {
+                break;
+            }
+        }
+        at = dir.parent();
+    }
+    if !is_cwd {
+        // An enclosing repository concerns another root only where the root lies inside a Git directory.
+        found.retain(|git| git.entry.is_within(root) || root.is_within(&git.git_dir));
+    }
+    found
+}
+
+fn push(found: &mut Vec<GitFacts>, seen: &mut BTreeSet<(AbsPath, AbsPath)>, facts: GitFacts) {
+    if seen.insert((facts.entry.clone(), facts.git_dir.clone())) {
+        found.push(facts);
+    }
+}
+
+/// What `.git` at `entry` leads to.
+fn entry_facts(
+    entry: &AbsPath,
+    home: Option<&AbsPath>,
+    found: &mut Vec<GitFacts>,
+    seen: &mut BTreeSet<(AbsPath, AbsPath)>,
+) {
+    let Ok(meta) = std::fs::symlink_metadata(entry.as_path()) else { return };
+    let entry_kind = kind(&meta);
+    let mut dirs: Vec<(AbsPath, bool)> = Vec::new();
+    let mut files: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let here = entry.parent().unwrap_or_else(AbsPath::root).into_path_buf();
+    match entry_kind {
+        FileKind::Directory => dirs.push((entry.clone(), owned_by_us(&meta))),
+        FileKind::File => files.push((entry.as_path().to_path_buf(), here)),
+        FileKind::Symlink => {
+            let Ok(target) = resolve(entry.as_path()) else { return };
+            if target.as_path().is_dir() {
+                // Where the link leads wasn't git's doing, so nothing points back.
+                dirs.push((target, false));
+            } else {
+                // Git takes a relative pointer from where the link stands; where it leads is looked at too.
+                let parent = target.parent().unwrap_or_else(AbsPath::root).into_path_buf();
+                files.push((target.as_path().to_path_buf(), here));
+                files.push((target.into_path_buf(), parent));
+            }
+        }
+        FileKind::Other => return,
+    }
+    for (file, base) in files {
+        for dir in follow(&file, &base, MAX_CHAIN) {
+            let back = points_back(&dir, entry);
+            dirs.push((dir, back));
+        }
+    }
+    for (dir, linked_back) in dirs {
+        push(found, seen, facts(entry, entry_kind, &dir, linked_back, home));
+    }
+}
+
+/// The directories a pointer file names. Git cuts line ends only; a reader that also cuts blanks would go elsewhere, so
+/// both count.
+fn follow(file: &Path, base: &Path, hops: usize) -> Vec<AbsPath> {
+    if hops == 0 {
+        return Vec::new();
+    }
+    let Some(text) = read_bounded(file) else { return Vec::new() };
+    let Some(target) = text.strip_prefix(b"gitdir:") else { return Vec::new() };
+    let first_line = target.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let as_git = trim_end(target.strip_prefix(b" ").unwrap_or(target), b"\r\n");
+    let mut out = Vec::new();
+    for spelling in [as_git, trim_end(as_git, b" \t\r\n"), first_line.trim_ascii()] {
+        let Some(name) = os_string(spelling).filter(|name| !name.is_empty()) else { continue };
+        let Ok(target) = resolve(&base.join(name)) else { continue };
+        if target.as_path().is_dir() {
+            out.push(target);
+        } else {
+            let base = target.parent().unwrap_or_else(AbsPath::root);
+            out.extend(follow(target.as_path(), base.as_path(), hops - 1));
+        }
+    }
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn facts(
+    entry: &AbsPath,
+    entry_kind: FileKind,
+    git_dir: &AbsPath,
+    linked_back: bool,
+    home: Option<&AbsPath>,
+) -> GitFacts {
+    let git_dir = resolve(git_dir.as_path()).unwrap_or_else(|_| git_dir.clone());
+    let common_dir = read_bounded(&git_dir.as_path().join("commondir"))
+        .and_then(|text| os_string(trim_end(&text, b"\r\n")))
+        .and_then(|name| resolve(&git_dir.as_path().join(name)).ok())
+        .unwrap_or_else(|| git_dir.clone());
+    let mut present: Vec<(OsText, FileKind)> = std::fs::read_dir(git_dir.as_path())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(4096)
+        .filter_map(|item| Some((OsText::new(item.file_name()), kind(&item.path().symlink_metadata().ok()?))))
+        .collect();
+    present.sort();
+    let work_tree = entry.parent().unwrap_or_else(AbsPath::root);
+    GitFacts {
+        entry: entry.clone(),
+        entry_kind,
+        configured: configured(&git_dir, &common_dir, &work_tree, home),
+        git_dir,
+        common_dir,
+        present,
+        linked_back,
+    }
+}
+
+/// Whether `git_dir` says that `entry` is its own: a linked worktree's `gitdir`, a submodule's `core.worktree`.
+fn points_back(git_dir: &AbsPath, entry: &AbsPath) -> bool {
+    let by_file = read_bounded(&git_dir.as_path().join("gitdir"))
+        .and_then(|text| os_string(trim_end(&text, b"\r\n")))
+        .and_then(|name| resolve(&git_dir.as_path().join(name)).ok());
+    let owned = std::fs::metadata(git_dir.as_path()).is_ok_and(|meta| owned_by_us(&meta));
+    owned && (by_file.as_ref() == Some(entry) || work_tree_of(git_dir) == entry.parent())
+}
+
+/// `core.worktree` of a Git directory, resolved.
+fn work_tree_of(git_dir: &AbsPath) -> Option<AbsPath> {
+    let entries = read_config(&git_dir.as_path().join("config"));
+    let value = entries.iter().rev().find(|entry| entry.key == "core.worktree")?;
+    resolve(&git_dir.as_path().join(&value.value)).ok()
+}
+
+/// The submodules that `.gitmodules` and the Git directory's `modules` know, by their `.git` entries.
+fn submodules(
+    root: &AbsPath,
+    home: Option<&AbsPath>,
+    found: &mut Vec<GitFacts>,
+    seen: &mut BTreeSet<(AbsPath, AbsPath)>,
+) {
+    let mut trees: Vec<AbsPath> = vec![root.clone()];
+    let mut known: BTreeSet<AbsPath> = trees.iter().cloned().collect();
+    let mut modules: Vec<PathBuf> = found.iter().map(|git| git.common_dir.as_path().join("modules")).collect();
+    let mut budget = MAX_SUBMODULES;
+    while let Some(dir) = modules.pop() {
+        for item in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if budget == 0 {
+                break;
+            }
+            budget -= 1;
+            let Ok(path) = resolve(&item.path()) else { continue };
+            if !path.as_path().is_dir() {
+                continue;
+            }
+            if looks_like_git_dir(path.as_path()) {
+                trees.extend(work_tree_of(&path).filter(|tree| known.insert(tree.clone())));
+                modules.push(path.as_path().join("modules"));
+            } else {
+                // A submodule's name may have several components.
+                modules.push(path.into_path_buf());
+            }
+        }
+    }
+    let mut next = 0;
+    while let Some(tree) = trees.get(next).cloned() {
+        next += 1;
+        if tree != *root
+            && tree.is_within(root)
+            && let Ok(entry) = tree.join(".git")
+        {
+            entry_facts(&entry, home, found, seen);
+        }
+        for entry in read_config(&tree.as_path().join(".gitmodules")) {
+            if trees.len() > MAX_SUBMODULES {
+                return;
+            }
+            let is_path = entry.key.starts_with("submodule.") && entry.key.ends_with(".path");
+            if is_path
+                && let Ok(path) = resolve(&tree.as_path().join(&entry.value))
+                && path.is_within(root)
+                && known.insert(path.clone())
+            {
+                trees.push(path);
+            }
+        }
+    }
+}
+
+/// Places that the repository's and the user's configuration has git run, or read configuration from.
+fn configured(
+    git_dir: &AbsPath,
+    common: &AbsPath,
+    work_tree: &AbsPath,
+    home: Option<&AbsPath>,
+) -> Vec<(String, AbsPath)> {
+    let mut files = vec![common.as_path().join("config"), git_dir.as_path().join("config.worktree")];
+    if let Some(home) = home {
+        files.push(home.as_path().join(".gitconfig"));
+        files.push(home.as_path().join(".config/git/config"));
+    }
+    let mut out = BTreeSet::new();
+    let mut next = 0;
+    while let Some(file) = files.get(next).cloned() {
+        next += 1;
+        for entry in read_config(&file) {
+            let base =
+                if is_include(&entry.key) { file.parent().unwrap_or(Path::new("/")) } else { work_tree.as_path() };
+            let Some(path) = place(&entry, base, home) else { continue };
+            if is_include(&entry.key) && files.len() < 16 {
+                files.push(path.as_path().to_path_buf());
+            }
+            if !path.is_within(common) && !path.is_within(git_dir) {
+                out.insert((entry.key, path));
+            }
+        }
+    }
+    out.into_iter().collect()
+}
+
+/// The keys of the configuration that git would read for the repository around `cwd` which would make a read run a program
+/// or fetch. None: something couldn't be looked at, so nothing is known.
+pub(crate) fn git_runs(cwd: &AbsPath, home: Option<&AbsPath>) -> Option<Vec<String>> {
+    let repositories = of_root(cwd, true, home);
+    let mut files = vec![PathBuf::from("/etc/gitconfig")];
+    if let Some(home) = home {
+        files.push(home.as_path().join(".gitconfig"));
+        files.push(home.as_path().join(".config/git/config"));
+    }
+    for git in &repositories {
+        files.push(git.common_dir.as_path().join("config"));
+        files.push(git.git_dir.as_path().join("config.worktree"));
+    }
+    let mut keys = BTreeSet::new();
+    let mut next = 0;
+    while let Some(file) = files.get(next).cloned() {
+        next += 1;
+        // More includes than anybody writes: whoever did so isn't believed.
+        if next > 64 {
+            return None;
+        }
+        match std::fs::symlink_metadata(&file) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                continue;
+            }
+            Err(_) => return None,
+        }
+        let text = read_bounded(&file)?;
+        for entry in gitconfig::parse(&String::from_utf8_lossy(&text)) {
+            if is_include(&entry.key) {
+                let base = file.parent().unwrap_or(Path::new("/"));
+                let path = match (entry.value.strip_prefix("~/"), home) {
+                    (Some(rest), Some(home)) => home.as_path().join(rest),
+                    _ => base.join(&entry.value),
+                };
+                files.push(path);
+            } else if runs_in_a_read(&entry) {
+                keys.insert(entry.key);
+            }
+        }
+    }
+    Some(keys.into_iter().collect())
+}
+
+/// Whether a key makes one of git's reading commands run a program, fetch, or verify by a program.
+fn runs_in_a_read(entry: &gitconfig::Entry) -> bool {
+    let key = entry.key.as_str();
+    let off = matches!(entry.value.as_str(), "false" | "no" | "off" | "0" | "");
+    let begins = |start: &str| key.starts_with(start);
+    let ends = |end: &str| key.ends_with(end);
+    (begins("filter.") && (ends(".clean") || ends(".smudge") || ends(".process")))
+        || (begins("diff.") && (ends(".command") || ends(".textconv") || key == "diff.external"))
+        || (begins("gpg.") || key == "user.signingkey" || key == "log.showsignature" && !off)
+        || (key == "core.fsmonitor" && !off && entry.value != "true")
+        || matches!(
+            key,
+            "core.sshcommand"
+                | "core.pager"
+                | "core.editor"
+                | "core.gitproxy"
+                | "core.alternaterefscommand"
+                | "core.worktree"
+                | "core.attributesfile"
+                | "core.askpass"
+                | "uploadpack.packobjectshook"
+                | "sequence.editor"
+                | "interactive.difffilter"
+                | "extensions.partialclone"
+                | "help.autocorrect"
+        )
+        || begins("pager.")
+        || begins("protocol.")
+        || (begins("remote.")
+            && (ends(".promisor") || ends(".uploadpack") || ends(".vcs") || ends(".partialclonefilter")))
+        || (begins("trailer.") && (ends(".command") || ends(".cmd")))
+        || (begins("merge.") && ends(".driver"))
+        || begins("submodule.") && ends(".update") && entry.value.starts_with('!')
+}
+
+fn is_include(key: &str) -> bool {
+    key == "include.path" || (key.starts_with("includeif.") && key.ends_with(".path"))
+}
+
+/// The file or directory that a key has git run or read, if its value is a path.
+fn place(entry: &gitconfig::Entry, base: &Path, home: Option<&AbsPath>) -> Option<AbsPath> {
+    let key = entry.key.as_str();
+    let runs = key == "core.fsmonitor"
+        || key == "core.sshcommand"
+        || key == "core.editor"
+        || key == "core.pager"
+        || key == "core.askpass"
+        || key == "diff.external"
+        || (key.starts_with("filter.") && [".clean", ".smudge", ".process"].iter().any(|end| key.ends_with(end)))
+        || (key.starts_with("diff.") && [".command", ".textconv"].iter().any(|end| key.ends_with(end)))
+        || (key.starts_with("merge.") && key.ends_with(".driver"))
+        || (key.starts_with("gpg") && key.ends_with("program"))
+        || (key.starts_with("credential") && key.ends_with("helper"))
+        || key.starts_with("alias.");
+    let word = if is_include(key) || key == "core.hookspath" || key == "core.attributesfile" {
+        entry.value.as_str()
+    } else if runs {
+        let word = entry.value.trim_start_matches('!').split_whitespace().next()?;
+        // A bare word is found by `PATH`, which nothing in a root can change.
+        if !word.contains('/') {
+            return None;
+        }
+        word
+    } else {
+        return None;
+    };
+    let path = match (word.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.as_path().join(rest),
+        _ => base.join(word),
+    };
+    // What doesn't exist yet can come into being, so its name counts as well.
+    resolve(&path).ok().or_else(|| AbsPath::lexical(&path).ok())
+}
+
+fn read_config(file: &Path) -> Vec<gitconfig::Entry> {
+    read_bounded(file).map(|text| gitconfig::parse(&String::from_utf8_lossy(&text))).unwrap_or_default()
+}
+
+fn looks_like_git_dir(dir: &Path) -> bool {
+    let has = |name: &str| dir.join(name).symlink_metadata().is_ok();
+    has("HEAD") && (has("commondir") || (has("objects") && has("refs")))
+}
+
+/// Reads a regular file, at most [`MAX_FILE`] bytes of it.
+fn read_bounded(file: &Path) -> Option<Vec<u8>> {
+    // A FIFO would block the open, so what is there is looked at first.
+    if !std::fs::metadata(file).ok()?.is_file() {
+        return None;
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(file).ok()?.take(MAX_FILE).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+fn trim_end<'t>(mut text: &'t [u8], what: &[u8]) -> &'t [u8] {
+    while let Some((last, rest)) = text.split_last() {
+        if !what.contains(last) {
+            break;
+        }
+        text = rest;
+    }
+    text
+}
+
+#[cfg(unix)]
+fn os_string(bytes: &[u8]) -> Option<OsString> {
+    use std::os::unix::ffi::OsStrExt;
+    (!bytes.contains(&0)).then(|| std::ffi::OsStr::from_bytes(bytes).to_os_string())
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: &[u8]) -> Option<OsString> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).map(OsString::from)
+}
+
+#[cfg(unix)]
+fn owned_by_us(meta: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let uid = rustix::process::geteuid().as_raw();
+    // Root may work in a directory of somebody else; that is its own choice.
+    uid == 0 || meta.uid() == uid
+}
+
+#[cfg(not(unix))]
+fn owned_by_us(_: &std::fs::Metadata) -> bool {
+    true
+}

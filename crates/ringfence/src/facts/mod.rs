@@ -1,0 +1,274 @@
+//! Gathering what the decision must know of the world: directories, protected names, Git directories, programs.
+//!
+//! The only part of the library that looks at the file system before a command runs. It asks for names it knows and
+//! never walks a tree, so start-up doesn't grow with the workspace. Nothing is started to find out.
+
+mod git;
+mod gitconfig;
+pub mod program;
+
+pub(crate) use git::git_runs;
+
+use ringfence_model::facts::{FileId, FileKind, NameFacts, RootFacts};
+use ringfence_model::settings::RootRequest;
+use ringfence_model::{AbsPath, OsText, Settings, Sourced, WorldFacts};
+use ringfence_policy::protected;
+use ringfence_policy::roots::{Surroundings, requests};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a start is given by its surroundings, before any setting is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The working directory, resolved.
+    pub cwd: AbsPath,
+    /// The user's home, resolved.
+    pub home: Option<AbsPath>,
+    /// Ringfence's home, resolved as far as it exists.
+    pub ringfence_home: AbsPath,
+    /// Ringfence's own environment.
+    pub environment: Vec<(OsText, OsText)>,
+}
+
+/// Why the surroundings can't be made out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The working directory is gone or can't be reached.
+    #[error("the directory `{path}` can't be used as working directory", path = shown(path))]
+    Cwd {
+        /// As given, or `.`.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// `RINGFENCE_HOME` is relative: what it means would depend on where a command starts.
+    #[error("`RINGFENCE_HOME` is `{value}`, which isn't an absolute path without `..`", value = shown(value))]
+    RelativeHome {
+        /// Its value.
+        value: PathBuf,
+    },
+    /// Neither `RINGFENCE_HOME` nor a home directory is known.
+    #[error("no home directory is known; set `RINGFENCE_HOME` to an absolute path")]
+    NoHome,
+    /// A path that must be resolved can't be.
+    #[error("`{path}` can't be resolved", path = shown(path))]
+    Resolve {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+fn shown(path: &Path) -> String {
+    ringfence_model::text::escape_bytes(path.as_os_str().as_encoded_bytes())
+}
+
+impl Start {
+    /// Takes the process's own environment and working directory, or `cd` if given.
+    pub fn ambient(cd: Option<&Path>) -> Result<Self, StartError> {
+        Self::new(std::env::vars_os().collect(), cd)
+    }
+
+    /// Takes `environment` for the process's own.
+    pub fn new(environment: Vec<(OsString, OsString)>, cd: Option<&Path>) -> Result<Self, StartError> {
+        let given = cd.unwrap_or(Path::new("."));
+        let cwd = resolve(given).map_err(|cause| StartError::Cwd { path: given.to_path_buf(), cause })?;
+        if !cwd.as_path().is_dir() {
+            let cause = io::Error::from(io::ErrorKind::NotADirectory);
+            return Err(StartError::Cwd { path: given.to_path_buf(), cause });
+        }
+        let variable =
+            |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str());
+        let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).or_else(std::env::home_dir);
+        let home = home.and_then(|home| resolve(&home).ok());
+        let ringfence_home = match variable("RINGFENCE_HOME").filter(|value| !value.is_empty()) {
+            Some(value) => {
+                let path = AbsPath::new(value).map_err(|_| StartError::RelativeHome { value: PathBuf::from(value) })?;
+                resolve_existing_part(&path)?
+            }
+            None => {
+                let home = home.as_ref().ok_or(StartError::NoHome)?;
+                let path = home.join(".ringfence").map_err(|_| StartError::NoHome)?;
+                resolve_existing_part(&path)?
+            }
+        };
+        let environment =
+            environment.into_iter().map(|(name, value)| (OsText::new(name), OsText::new(value))).collect();
+        Ok(Self { cwd, home, ringfence_home, environment })
+    }
+
+    /// A variable of the environment.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.environment.iter().find(|(known, _)| known.as_str() == Some(name)).map(|(_, value)| value.as_os_str())
+    }
+
+    /// The project root: the nearest directory upwards that holds one of `markers`, and whether one was found.
+    #[must_use]
+    pub fn project_root(&self, markers: &[String]) -> (AbsPath, bool) {
+        let mut at = Some(self.cwd.clone());
+        while let Some(dir) = at {
+            if markers.iter().any(|marker| dir.join(marker).is_ok_and(|path| path.as_path().symlink_metadata().is_ok()))
+            {
+                return (dir, true);
+            }
+            at = dir.parent();
+        }
+        (self.cwd.clone(), false)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            cwd: self.cwd.clone(),
+            tmpdir: self
+                .variable("TMPDIR")
+                .map(Path::new)
+                .filter(|path| path.is_absolute())
+                .and_then(|path| resolve(path).ok())
+                .filter(|path| *path != AbsPath::root() && path.as_path().is_dir()),
+            slash_tmp: if cfg!(unix) { resolve(Path::new("/tmp")).ok() } else { None },
+        }
+    }
+}
+
+/// Gathers the facts that `settings`, and the directories that grants add, speak of.
+#[must_use]
+pub fn gather(
+    start: &Start,
+    settings: &Settings,
+    project: (AbsPath, bool),
+    granted: &[Sourced<AbsPath>],
+) -> WorldFacts {
+    let around = start.surroundings();
+    let roots = requests(settings, &around, granted)
+        .into_iter()
+        .map(|request| root_facts(start, settings, &around, request))
+        .collect();
+    let (project_root, version_controlled) = project;
+    WorldFacts {
+        cwd: start.cwd.clone(),
+        home: start.home.clone(),
+        ringfence_home: start.ringfence_home.clone(),
+        tmpdir: around.tmpdir,
+        slash_tmp: around.slash_tmp,
+        uid: uid(),
+        project_root,
+        version_controlled,
+        roots,
+        environment: start.environment.clone(),
+    }
+}
+
+fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request: RootRequest) -> RootFacts {
+    let Some(path) = resolve(request.path.value.as_path()).ok() else {
+        return RootFacts { requested: request.path, resolved: None, names: Vec::new(), git: Vec::new() };
+    };
+    let Some(id) = std::fs::metadata(path.as_path()).ok().filter(std::fs::Metadata::is_dir).map(|meta| file_id(&meta))
+    else {
+        return RootFacts { requested: request.path, resolved: None, names: Vec::new(), git: Vec::new() };
+    };
+    let names = protected::names_under(&path, start.home.as_ref(), settings);
+    let mut facts = Vec::new();
+    for name in &names {
+        name_facts(&path, Path::new(name.name.as_os_str()), &mut facts);
+    }
+    facts.sort_by(|a: &NameFacts, b: &NameFacts| a.name.cmp(&b.name));
+    facts.dedup();
+    let git = git::of_root(&path, path == around.cwd, start.home.as_ref());
+    RootFacts { requested: request.path, resolved: Some((path, id)), names: facts, git }
+}
+
+/// What is at `root/name`, and any symbolic link on the way to it.
+fn name_facts(root: &AbsPath, name: &Path, out: &mut Vec<NameFacts>) {
+    let mut on_the_way = PathBuf::new();
+    let mut parts = name.components().peekable();
+    while let Some(part) = parts.next() {
+        on_the_way.push(part);
+        let Ok(path) = root.join(&on_the_way) else { return };
+        let found = std::fs::symlink_metadata(path.as_path()).ok().map(|meta| kind(&meta));
+        let target = match found {
+            Some(FileKind::Symlink) => resolve(path.as_path()).ok(),
+            _ => None,
+        };
+        let last = parts.peek().is_none();
+        if last {
+            out.push(NameFacts { name: OsText::new(on_the_way.as_os_str()), found, target });
+        } else if found == Some(FileKind::Symlink) {
+            // The directory that holds the name is reached through a link: both the link and what it leads to count.
+            let below = target.as_ref().and_then(|dir| dir.join(parts.clone().collect::<PathBuf>()).ok());
+            out.push(NameFacts { name: OsText::new(on_the_way.as_os_str()), found, target: below });
+            return;
+        }
+    }
+}
+
+/// Resolves `path` through symbolic links. Every component must exist.
+pub(crate) fn resolve(path: &Path) -> io::Result<AbsPath> {
+    AbsPath::new(std::fs::canonicalize(path)?).map_err(|cause| io::Error::new(io::ErrorKind::InvalidInput, cause))
+}
+
+/// Resolves the part of `path` that exists and keeps the rest as it is.
+pub(crate) fn resolve_existing_part(path: &AbsPath) -> Result<AbsPath, StartError> {
+    let mut missing: Vec<OsString> = Vec::new();
+    let mut at = path.clone();
+    loop {
+        match std::fs::canonicalize(at.as_path()) {
+            Ok(found) => {
+                let full = missing.iter().rev().fold(found, |dir, name| dir.join(name));
+                return AbsPath::new(full)
+                    .map_err(|cause| io::Error::new(io::ErrorKind::InvalidInput, cause))
+                    .map_err(|cause| StartError::Resolve { path: path.as_path().to_path_buf(), cause });
+            }
+            // A dangling link is there but leads nowhere: going on past it would judge another place than the kernel's.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound && at.as_path().symlink_metadata().is_err() => {
+                match (at.parent(), at.file_name()) {
+                    (Some(parent), Some(name)) => {
+                        missing.push(name.to_os_string());
+                        at = parent;
+                    }
+                    _ => return Err(StartError::Resolve { path: path.as_path().to_path_buf(), cause }),
+                }
+            }
+            Err(cause) => return Err(StartError::Resolve { path: path.as_path().to_path_buf(), cause }),
+        }
+    }
+}
+
+pub(crate) fn kind(meta: &std::fs::Metadata) -> FileKind {
+    let kind = meta.file_type();
+    if kind.is_symlink() {
+        FileKind::Symlink
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else if kind.is_file() {
+        FileKind::File
+    } else {
+        FileKind::Other
+    }
+}
+
+#[cfg(unix)]
+pub(crate) fn file_id(meta: &std::fs::Metadata) -> FileId {
+    use std::os::unix::fs::MetadataExt;
+    FileId { device: meta.dev(), inode: meta.ino() }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn file_id(_: &std::fs::Metadata) -> FileId {
+    FileId { device: 0, inode: 0 }
+}
+
+#[cfg(unix)]
+fn uid() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn uid() -> Option<u32> {
+    None
+}

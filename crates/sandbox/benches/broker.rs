@@ -1,0 +1,100 @@
+//! What a brokered create costs more than a bare one, in one run, on tmpfs: `cargo bench -p ringfence-sandbox --bench broker`.
+
+#[cfg(target_os = "linux")]
+fn main() {
+    linux::main();
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::Write;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::time::Instant;
+
+    const FILES: u32 = 20_000;
+    const ROUNDS: usize = 5;
+
+    pub fn main() {
+        if let Some(dir) = std::env::var_os("RINGFENCE_BENCH_INSIDE") {
+            return inside(&PathBuf::from(dir));
+        }
+        let Some(confine) = confine() else {
+            println!("SKIPPED: broker: the example `confine` isn't built (cargo build --release --example confine)");
+            return;
+        };
+        let place = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+        let dir = Path::new(place).join(format!("ringfence-bench-{}", std::process::id()));
+        let _ = std::fs::create_dir_all(dir.join("ws"));
+        let own = std::env::current_exe().unwrap_or_default();
+        let ws = dir.join("ws");
+        let mut bare = Vec::new();
+        let mut brokered = Vec::new();
+        for _ in 0..ROUNDS {
+            bare.push(time(Command::new(&own).env("RINGFENCE_BENCH_INSIDE", &ws)));
+            let mut command = Command::new(&confine);
+            command.arg("--root").arg(&ws).arg("--").arg(&own).env("RINGFENCE_BENCH_INSIDE", &ws).current_dir(&ws);
+            brokered.push(time(&mut command));
+        }
+        let _ = std::fs::remove_dir_all(&dir);
+        let kinds = ["create, by absolute path", "create, by bare name", "create, one directory down", "overwrite", "plain open"];
+        println!("{:<30} {:>9} {:>9} {:>9} {:>7}", "per call, median", "bare", "brokered", "more", "ratio");
+        for (index, kind) in kinds.iter().enumerate() {
+            let (a, b) = (median(&bare, index), median(&brokered, index));
+            println!("{kind:<30} {a:>6.2} µs {b:>6.2} µs {:>6.2} µs {:>7.2}", b - a, b / a);
+        }
+    }
+
+    fn confine() -> Option<PathBuf> {
+        let own = std::env::current_exe().ok()?;
+        let found = own.parent()?.parent()?.join("examples/confine");
+        found.is_file().then_some(found)
+    }
+
+    fn time(command: &mut Command) -> Vec<f64> {
+        let output = command.output().map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&output).split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    }
+
+    fn median(rounds: &[Vec<f64>], index: usize) -> f64 {
+        let mut all: Vec<f64> = rounds.iter().filter_map(|round| round.get(index).copied()).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    fn each(mut act: impl FnMut(u32)) -> f64 {
+        let start = Instant::now();
+        for number in 0..FILES {
+            act(number);
+        }
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(FILES)
+    }
+
+    fn inside(ws: &Path) {
+        let clear = || {
+            let _ = std::fs::remove_dir_all(ws.join("d"));
+            let _ = std::fs::create_dir(ws.join("d"));
+        };
+        let _ = std::env::set_current_dir(ws);
+        let mut results = Vec::new();
+        clear();
+        let absolute = ws.join("d");
+        results.push(each(|n| drop(std::fs::File::create(absolute.join(n.to_string())))));
+        clear();
+        let _ = std::env::set_current_dir(&absolute);
+        results.push(each(|n| drop(std::fs::File::create(n.to_string()))));
+        let _ = std::env::set_current_dir(ws);
+        clear();
+        results.push(each(|n| drop(std::fs::File::create(format!("d/{n}")))));
+        results.push(each(|n| drop(std::fs::File::create(format!("d/{n}")))));
+        results.push(each(|n| drop(std::fs::File::open(format!("d/{n}")))));
+        clear();
+        let mut out = std::io::stdout();
+        for result in results {
+            let _ = writeln!(out, "{result:.3}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Compiles a wish and the facts of a host into a plan. Pure: no files, clock, environment or system calls, so that
+//! every plan for every system can be made and compared anywhere.
+
+#![forbid(unsafe_code)]
+
+use crate::host::HostFacts;
+use crate::plan::{Plan, Promise};
+use ringfence_model::{Confinement, Origin, Tier};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+mod capabilities;
+mod common;
+pub mod landlock;
+mod linux;
+mod paths;
+pub mod print;
+
+/// What the caller decides beyond the wish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The tier to use; none: the most capable that the wish and the host allow.
+    pub tier: Option<Tier>,
+}
+
+/// The musts that this host can't hold, each with the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unenforceable {
+    /// All of them.
+    pub unmet: Vec<Unmet>,
+}
+
+/// One must that can't be held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The promise; none when no tier works at all.
+    pub promise: Option<Promise>,
+    /// What can't be held.
+    pub what: String,
+    /// Why, on this host.
+    pub why: String,
+    /// What would change it; may be empty.
+    pub remedy: String,
+    /// The setting that asked for it.
+    pub origin: Origin,
+}
+
+impl fmt::Display for Unenforceable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, unmet) in self.unmet.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "; " };
+            write!(f, "{comma}{}: {} ({})", unmet.what, unmet.why, unmet.origin)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Unenforceable {}
+
+/// Makes the plan for `wish` on `host`. The same input gives the same bytes.
+pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Result<Plan, Unenforceable> {
+    let tier = common::tier(wish, host, options)?;
+    match tier {
+        Tier::Unconfined => Ok(common::unconfined(wish, host)),
+        Tier::Namespaces => linux::namespaces(wish, host),
+        other => Err(Unenforceable {
+            unmet: vec![Unmet {
+                promise: None,
+                what: format!("the `{other}` tier"),
+                why: "this build has no compiler for it".to_owned(),
+                remedy: String::new(),
+                origin: wish.backend.origin.clone(),
+            }],
+        }),
+    }
+}

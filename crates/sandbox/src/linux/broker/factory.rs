@@ -1,0 +1,72 @@
+//! The broker's end of the seam to the supervisor.
+
+use super::plan::{BrokerPlan, Holds};
+use super::{Prepared, trap};
+use crate::enforced::StepResult;
+use crate::linux::filter::Row;
+use crate::linux::seam::{Broker, BrokerFactory, BrokerStart};
+use crate::plan::{Act, Brokered, Plan};
+use ringfence_model::{AbsPath, Denial};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// A broker for one run.
+pub struct Factory {
+    prepared: Prepared,
+    traps: trap::Traps,
+    holds: Holds,
+    masked: Vec<AbsPath>,
+}
+
+impl Factory {
+    /// The broker of `plan`, with what its rules are about opened; none if nothing is left to it.
+    pub fn new(plan: &Plan) -> io::Result<Option<Self>> {
+        let Some(wishes) = BrokerPlan::of(plan) else { return Ok(None) };
+        let masked = plan
+            .steps
+            .iter()
+            .filter_map(|step| if let Act::Mask { path } = &step.act { Some(path.clone()) } else { None })
+            .collect();
+        let (traps, holds) = (wishes.traps, wishes.holds);
+        Ok(Some(Self { prepared: Prepared::open(wishes)?, traps, holds, masked }))
+    }
+}
+
+impl BrokerFactory for Factory {
+    fn rows(&self) -> Vec<Row> {
+        trap::rows(self.traps)
+    }
+
+    fn holds(&self, wish: &Brokered) -> StepResult {
+        match wish {
+            // Opens are only looked at when there is a glob: that is dear.
+            Brokered::DenyReadPath { path }
+                if self.holds == Holds::Names && !self.traps.reads && !self.masked.contains(path) =>
+            {
+                StepResult::Weakened {
+                    how: format!("{} does not exist; what appears there during this run can be read", path.display()),
+                    remedy: "create it, or deny it by a glob".to_owned(),
+                }
+            }
+            _ => StepResult::Held,
+        }
+    }
+
+    fn start(self: Box<Self>, start: BrokerStart<'_>) -> io::Result<Box<dyn Broker>> {
+        Ok(Box::new(self.prepared.start(start.listener)?))
+    }
+}
+
+impl Broker for super::Broker {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Vec<Denial> {
+        self.denials()
+    }
+}

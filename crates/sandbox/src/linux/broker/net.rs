@@ -1,0 +1,153 @@
+//! Internet sockets where there is no network namespace: loopback only, and only towards ports bound inside.
+//!
+//! With a network namespace everything here is let pass: the namespace holds it.
+
+use super::caller::errno;
+use super::plan::Loopback;
+use super::reply::Job;
+use super::rules::Refusal;
+use super::shared::Shared;
+use super::socket::family;
+use crate::sys::address as socket;
+use ringfence_model::{DenialKind, Origin};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, getsockname, sockopt};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Reads an internet address.
+#[must_use]
+pub(super) fn parse(address: &[u8]) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes(address.get(2..4)?.try_into().ok()?);
+    let family = family(address)?;
+    if family == AddressFamily::INET.as_raw() {
+        let bytes: [u8; 4] = address.get(4..8)?.try_into().ok()?;
+        return Some(SocketAddr::from((Ipv4Addr::from(bytes), port)));
+    }
+    if family == AddressFamily::INET6.as_raw() {
+        let bytes: [u8; 16] = address.get(8..24)?.try_into().ok()?;
+        return Some(SocketAddr::from((Ipv6Addr::from(bytes), port)));
+    }
+    None
+}
+
+/// An address for a denial.
+#[must_use]
+pub(super) fn display(address: &[u8]) -> String {
+    parse(address).map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+}
+
+/// Whether this is loopback, also behind a v4-mapped address; the wildcard counts, since connecting to it means loopback.
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_unspecified(),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => v4.is_loopback() || v4.is_unspecified(),
+            None => v6.is_loopback() || v6.is_unspecified(),
+        },
+    }
+}
+
+/// Whether connecting or sending to `address` must be refused.
+pub(super) fn judge(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result<Option<Refusal>, Errno> {
+    let Some(loopback) = &job.rules().plan.loopback else { return Ok(None) };
+    let domain = sockopt::socket_domain(taken)?;
+    if domain == AddressFamily::NETLINK {
+        return Ok(None);
+    }
+    // Dissolves a connection.
+    if family(address) == Some(AddressFamily::UNSPEC.as_raw()) && domain != AddressFamily::INET {
+        return Ok(None);
+    }
+    let Some(target) = parse(address) else { return Ok(Some(refusal(loopback))) };
+    let known = loopback.every_port.value
+        || loopback.ports.contains(&target.port())
+        || job.shared.inside.has_port(target.port());
+    Ok((!is_loopback(target.ip()) || !known).then(|| refusal(loopback)))
+}
+
+fn refusal(loopback: &Loopback) -> Refusal {
+    Refusal {
+        errno: Errno::ACCESS,
+        kind: DenialKind::Network,
+        rule: "network-off",
+        origin: Origin::builtin("network is off"),
+        allow_with: if loopback.every_port.value {
+            vec!["--network on".to_owned()]
+        } else {
+            vec!["--network on".to_owned(), "-c allow_local_binding=true".to_owned()]
+        },
+    }
+}
+
+/// `bind` of an internet or netlink socket. Where there is no network namespace, a wildcard address becomes loopback, so
+/// that nothing on the network gets in, and the port is remembered as made inside.
+pub(super) fn bind(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result<(), Errno> {
+    let plain = |address: &[u8]| socket::bind(taken.as_fd(), address).map_err(|error| errno(&error));
+    if job.rules().plan.loopback.is_none() || sockopt::socket_domain(taken)? == AddressFamily::NETLINK {
+        return plain(address);
+    }
+    let target = parse(address).ok_or(Errno::ACCESS)?;
+    if !is_loopback(target.ip()) {
+        return Err(Errno::ADDRNOTAVAIL);
+    }
+    let mut address = address.to_vec();
+    if target.ip().is_unspecified() {
+        let (at, bytes): (usize, Vec<u8>) = match target.ip() {
+            IpAddr::V4(_) => (4, Ipv4Addr::LOCALHOST.octets().to_vec()),
+            IpAddr::V6(_) => (8, Ipv6Addr::LOCALHOST.octets().to_vec()),
+        };
+        if let Some(place) = address.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(&bytes);
+        }
+    }
+    // Sharing a port would mean taking clients of a service outside.
+    let _ = sockopt::set_socket_reuseport(taken, false);
+    plain(&address)?;
+    if let Some(bound) = local(taken) {
+        job.shared.inside.add_port(bound.port());
+    }
+    Ok(())
+}
+
+fn local(taken: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(getsockname(taken).ok()?).ok()
+}
+
+/// Remembers where a connection made inside comes from.
+pub(super) fn remember_source(shared: &Shared, taken: &OwnedFd) {
+    if shared.rules.plan.loopback.is_some()
+        && let Some(bound) = local(taken)
+    {
+        shared.inside.add_source(bound.port());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_known_in_every_spelling() {
+        for (text, wanted) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("0.0.0.0", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("::ffff:10.0.0.1", false),
+            ("10.0.0.1", false),
+            ("169.254.169.254", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(is_loopback(text.parse().unwrap()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_address_is_none() {
+        assert_eq!(parse(&[2, 0, 0, 80, 127]), None);
+        assert_eq!(parse(&[2, 0, 0, 80, 127, 0, 0, 1]), Some("127.0.0.1:80".parse().unwrap()));
+        assert_eq!(parse(&[]), None);
+    }
+}

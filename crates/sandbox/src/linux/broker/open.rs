@@ -1,0 +1,279 @@
+//! Opens: performed for the caller, which gets the descriptor.
+
+use super::call::At;
+use super::place::{file_id, path_of};
+use super::plan::Holds;
+use super::reply::{Job, Reply};
+use super::rules::{Answer, Deed};
+use super::walk::{self, Found, Named};
+use super::{terminal, wait};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat, openat2};
+use rustix::io::Errno;
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// How often an open starts again because names changed under it.
+const TRIES: u32 = 16;
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// The flags of one open, as the caller gave them.
+#[derive(Clone, Copy)]
+pub(super) struct Wish {
+    pub(super) flags: OFlags,
+    mode: u32,
+}
+
+impl Wish {
+    fn creates(self) -> bool {
+        self.flags.contains(OFlags::CREATE)
+    }
+
+    fn writes(self) -> bool {
+        let access = self.flags.bits() & libc::O_ACCMODE.cast_unsigned();
+        access != libc::O_RDONLY.cast_unsigned() || self.flags.contains(OFlags::TRUNC)
+    }
+
+    fn follows(self) -> bool {
+        !self.flags.contains(OFlags::NOFOLLOW) && !(self.creates() && self.flags.contains(OFlags::EXCL))
+    }
+
+    /// For our own open: never inherited, never our controlling terminal.
+    fn ours(self) -> OFlags {
+        self.flags | OFlags::CLOEXEC | OFlags::NOCTTY
+    }
+
+    fn close_on_exec(self) -> bool {
+        self.flags.contains(OFlags::CLOEXEC)
+    }
+}
+
+/// Performs an open.
+pub(super) fn open(job: &mut Job<'_, '_>, at: At, flags: i32, mode: u32) -> Reply {
+    let path = match job.caller.string(at.path) {
+        Ok(path) => path,
+        Err(errno) => return errno.into(),
+    };
+    let mut flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    if flags.contains(OFlags::PATH) {
+        flags &= OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    }
+    if mode & (libc::S_ISUID | libc::S_ISGID) != 0 && (flags.contains(OFlags::CREATE) || is_tmpfile(flags)) {
+        return Reply::Fail(Errno::PERM);
+    }
+    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !is_tmpfile(flags) {
+        return Reply::Fail(Errno::INVAL);
+    }
+    let wish = Wish { flags, mode: mode & 0o1777 };
+    if let Some(reply) = fresh(job, at, &path, wish) {
+        return reply;
+    }
+    carefully(job, at, &path, wish)
+}
+
+pub(super) fn is_tmpfile(flags: OFlags) -> bool {
+    flags.contains(OFlags::from_bits_retain(libc::O_TMPFILE.cast_unsigned()))
+}
+
+/// The common case in one step: a new file, of a name that no rule is about, where mounts hold the rest. The kernel opens
+/// it only if there was nothing, so no link, device or FIFO is in play; anything else is left to [`carefully`].
+fn fresh(job: &mut Job<'_, '_>, at: At, path: &CStr, wish: Wish) -> Option<Reply> {
+    let rules = job.rules();
+    if rules.plan.holds != Holds::Names || !wish.creates() || !rules.plan.denied.is_empty() {
+        return None;
+    }
+    let bytes = path.to_bytes();
+    let (lead, name, slash) = walk::split(bytes);
+    if slash || matches!(name, b"" | b"." | b"..") || rules.concerns(name) {
+        return None;
+    }
+    job.wear_umask().ok()?;
+    let flags = wish.ours() | OFlags::EXCL | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(wish.mode);
+    let made = if bytes.first() == Some(&b'/') {
+        if !job.caller.alive() {
+            return Some(Reply::Later);
+        }
+        openat2(job.caller.root(), path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+    } else if lead.is_empty() && at.dir == libc::AT_FDCWD {
+        if !job.caller.alive() {
+            return Some(Reply::Later);
+        }
+        let mut direct = Vec::with_capacity(4 + name.len());
+        direct.extend_from_slice(b"cwd/");
+        direct.extend_from_slice(name);
+        openat(job.caller.own_proc(), OsStr::from_bytes(&direct), flags, mode)
+    } else {
+        let start = job.caller.start(at).ok()?;
+        if !job.caller.alive() {
+            return Some(Reply::Later);
+        }
+        openat2(&start, path, flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+    };
+    made.ok().map(|fd| Reply::Descriptor(fd, wish.close_on_exec()))
+}
+
+fn carefully(job: &mut Job<'_, '_>, at: At, path: &CStr, wish: Wish) -> Reply {
+    for _ in 0..TRIES {
+        let named = walk::find(&job.caller, at, path).and_then(|found| walk::name(&job.caller, found, wish.follows()));
+        if !job.caller.alive() {
+            return Reply::Later;
+        }
+        let done = match named {
+            Err(errno) => return errno.into(),
+            Ok(Named::Missing(found)) => create(job, &found, wish),
+            Ok(Named::There(found, entry)) => existing(job, Some(&found), entry, wish),
+            Ok(Named::Nameless(entry)) => existing(job, None, entry, wish),
+        };
+        if let Some(reply) = done {
+            return reply;
+        }
+    }
+    Reply::Fail(Errno::AGAIN)
+}
+
+/// Makes a file that isn't there. None: it is there by now.
+fn create(job: &mut Job<'_, '_>, found: &Found<'_>, wish: Wish) -> Option<Reply> {
+    if !wish.creates() {
+        return Some(Reply::Fail(Errno::NOENT));
+    }
+    if found.slash {
+        return Some(Reply::Fail(Errno::ISDIR));
+    }
+    let rules = job.rules();
+    let _order = rules.order(rules.concerns(&found.name));
+    let path = found.parent.path_to(&found.name).unwrap_or_else(|_| found.name.clone());
+    if let Some(refusal) = rules.denied_read(&path) {
+        return Some(job.refuse(refusal, "create", &path));
+    }
+    match rules.judge(&found.parent, &found.name, Deed::Make, None) {
+        Err(refusal) => return Some(job.refuse(refusal, "create", &path)),
+        Ok(Answer::Exists) => return None,
+        Ok(Answer::Go) => {}
+    }
+    if let Err(errno) = job.wear_umask() {
+        return Some(errno.into());
+    }
+    let flags = wish.ours() | OFlags::EXCL | OFlags::NOFOLLOW;
+    match openat(found.parent.fd(), OsStr::from_bytes(&found.name), flags, Mode::from_raw_mode(wish.mode)) {
+        Ok(fd) => Some(Reply::Descriptor(fd, wish.close_on_exec())),
+        Err(Errno::EXIST) => None,
+        Err(errno) => Some(errno.into()),
+    }
+}
+
+/// Opens what is there: exactly the file that was looked at.
+fn existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedFd, wish: Wish) -> Option<Reply> {
+    Some(open_existing(job, found, entry, wish).unwrap_or_else(Reply::Fail))
+}
+
+fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedFd, wish: Wish) -> Result<Reply, Errno> {
+    if wish.creates() && wish.flags.contains(OFlags::EXCL) {
+        return Err(Errno::EXIST);
+    }
+    let stat = fstat(&entry)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let directory = kind == FileType::Directory;
+    if !directory && (found.is_some_and(|found| found.slash) || wish.flags.contains(OFlags::DIRECTORY)) {
+        return Err(Errno::NOTDIR);
+    }
+    if wish.flags.contains(OFlags::PATH) {
+        return Ok(Reply::Descriptor(entry, wish.close_on_exec()));
+    }
+    if kind == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    if directory && !is_tmpfile(wish.flags) && (wish.creates() || wish.writes()) {
+        return Err(Errno::ISDIR);
+    }
+    let rules = job.rules();
+    let path = path_of(job.shared.proc.as_fd(), entry.as_fd())?;
+    if let Some(refusal) = rules.denied_read(&path) {
+        return Ok(job.refuse(refusal, "open", &path));
+    }
+    if let Some(errno) = foreign_process(job, &entry, &path)? {
+        return Err(errno);
+    }
+    if wish.writes()
+        && let Some(reply) = judge_write(job, found, &entry, &path, &stat)
+    {
+        return Ok(reply);
+    }
+    if kind == FileType::CharacterDevice && terminal::is_own_terminal(stat.st_rdev) {
+        return terminal::open(job, wish.ours(), wish.close_on_exec());
+    }
+    if kind == FileType::CharacterDevice
+        && rules.plan.holds == Holds::Everything
+        && !wish.creates()
+        && rules.plan.denied.is_empty()
+    {
+        // A session's first terminal becomes its own by being opened by itself. The caller's own Landlock rules let it
+        // write to nothing but devices and the like, whatever its path says by then.
+        return Ok(Reply::GoOn);
+    }
+    if kind == FileType::Fifo {
+        let read_only = fstatvfs(&entry)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+        // A read-only mount doesn't stop writing into a FIFO; the promise about outside does.
+        if wish.writes() && read_only {
+            return Err(Errno::ACCESS);
+        }
+        if !wish.flags.contains(OFlags::NONBLOCK) {
+            return wait::open_fifo(job, entry, wish.ours(), wish.close_on_exec());
+        }
+    }
+    if is_tmpfile(wish.flags) {
+        job.wear_umask()?;
+        let fd = openat(&entry, ".", wish.ours(), Mode::from_raw_mode(wish.mode))?;
+        return Ok(Reply::Descriptor(fd, wish.close_on_exec()));
+    }
+    let fd = reopen(job.shared.proc.as_fd(), entry.as_fd(), wish.ours())?;
+    Ok(Reply::Descriptor(fd, wish.close_on_exec()))
+}
+
+/// Opens the very file that `entry` is, with other flags.
+pub(super) fn reopen(proc: BorrowedFd<'_>, entry: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags - OFlags::CREATE - OFlags::EXCL - OFlags::NOFOLLOW;
+    openat(proc, format!("self/fd/{}", entry.as_raw_fd()), flags, Mode::empty())
+}
+
+fn judge_write(
+    job: &Job<'_, '_>,
+    found: Option<&Found<'_>>,
+    entry: &OwnedFd,
+    path: &[u8],
+    stat: &rustix::fs::Stat,
+) -> Option<Reply> {
+    let rules = job.rules();
+    let verdict = match found {
+        Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).map(|_| ()),
+        // Pipes and the like have no path, and are no files of anybody's.
+        None if path.first() != Some(&b'/') => Ok(()),
+        None if rules.plan.holds == Holds::Everything => rules.outside_path(path, false).map_or(Ok(()), Err),
+        None => Ok(()),
+    };
+    if let Err(refusal) = verdict {
+        return Some(job.refuse(refusal, "open for writing", path));
+    }
+    let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    // A link of `/proc` or a second name may lead to a protected file.
+    if file
+        && (stat.st_nlink > 1 || found.is_none())
+        && let Some(refusal) = rules.is_protected_file(file_id(&fstat(entry).ok()?))
+    {
+        return Some(job.refuse(refusal, "open for writing", path));
+    }
+    None
+}
+
+/// Where the caller sees our own `/proc`, it must not get at the supervisor through us: a thread may look into its own
+/// process, whatever rules bind it.
+fn foreign_process(job: &Job<'_, '_>, entry: &OwnedFd, path: &[u8]) -> Result<Option<Errno>, Errno> {
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
+    let on_proc = rustix::fs::fstatfs(entry)?.f_type as u64 == PROC_SUPER_MAGIC;
+    if !on_proc || file_id(&fstat(entry)?).device != job.shared.proc_device {
+        return Ok(None);
+    }
+    let Some(owner) = walk::proc_owner(path) else { return Ok(None) };
+    let ours = openat(&job.shared.proc, format!("self/task/{owner}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    Ok(ours.is_ok().then_some(Errno::ACCESS))
+}

@@ -1,0 +1,217 @@
+//! What the broker holds, as a value: part of the plan, made by `compile`. Pure.
+
+use super::trap::Traps;
+use crate::plan::{Act, Brokered, Plan, Step};
+use ringfence_model::confinement::{DeniedRead, GitRole, PathPattern, Protected, UnixSockets, WritableRoot};
+use ringfence_model::facts::FileKind;
+use ringfence_model::origin::Sourced;
+use ringfence_model::{AbsPath, Origin, Tier};
+use serde::{Deserialize, Serialize};
+
+/// Who holds writing outside the roots and inside protected paths that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holds {
+    /// Mounts do; the broker holds what they can't: names that don't exist, files that the host replaces.
+    Names,
+    /// The broker does, with Landlock behind it.
+    Everything,
+}
+
+/// A directory in which only some names may come into being or change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnlyNames {
+    /// The directory.
+    pub dir: AbsPath,
+    /// Names, with `*` and `?`; everything below an allowed directory is allowed too, unless another rule forbids it.
+    pub names: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// Where it was set.
+    pub origin: Origin,
+}
+
+/// What the broker of one sandbox holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerPlan {
+    /// Which calls it is asked about.
+    pub traps: Traps,
+    /// Who holds the rest.
+    pub holds: Holds,
+    /// Directories that may be written under.
+    pub roots: Vec<WritableRoot>,
+    /// Further files that may be opened for writing: devices, the caller's own entries under `/proc`.
+    pub also_writable: Vec<AbsPath>,
+    /// Islands in the roots.
+    pub protected: Vec<Protected>,
+    /// Directories with a list of what may change.
+    pub only: Vec<OnlyNames>,
+    /// Globs (and in the landlock tier paths) that can't be read.
+    pub denied: Vec<DeniedRead>,
+    /// Unix sockets made outside that may be reached.
+    pub unix: UnixSockets,
+    /// Internet sockets: without a network namespace, only loopback ports that were bound inside.
+    pub loopback: Option<Loopback>,
+}
+
+/// The internet, as far as the broker allows it where there is no network namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback {
+    /// Every loopback port may be reached, not only those bound inside.
+    pub every_port: Sourced<bool>,
+    /// Loopback ports outside that may be reached: the proxy's.
+    pub ports: Vec<u16>,
+}
+
+/// Names that a commit may write at the top of a Git directory; with their lock files.
+const GIT_TOP: &[&str] = &[
+    "objects",
+    "refs",
+    "logs",
+    "index",
+    "HEAD",
+    "ORIG_HEAD",
+    "FETCH_HEAD",
+    "MERGE_*",
+    "REBASE_*",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "BISECT_*",
+    "AUTO_MERGE",
+    "SQUASH_MSG",
+    "rebase-*",
+    "sequencer",
+    "COMMIT_EDITMSG",
+    "packed-refs*",
+    "shallow*",
+    "info",
+    "worktrees",
+    "gc.pid*",
+    "sharedindex.*",
+    "next-index-*",
+    "*.lock",
+    "addp-hunk-edit.diff",
+    "TAG_EDITMSG",
+    "NOTES_*",
+];
+/// Lock files of what may not be written: without them git can't replace it.
+const GIT_LOCKS_REFUSED: &[&str] = &["config.lock", "config.worktree.lock"];
+const GIT_INFO: &[&str] = &["exclude", "exclude.lock", "refs*", "sparse-checkout", "sparse-checkout.lock"];
+
+impl BrokerPlan {
+    /// What the broker holds of `plan`; none if nothing is left to it.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Option<Self> {
+        plan.brokered().next()?;
+        let holds = if plan.tier == Tier::Landlock { Holds::Everything } else { Holds::Names };
+        let mut broker = Self {
+            traps: Traps::default(),
+            holds,
+            roots: Vec::new(),
+            also_writable: Vec::new(),
+            protected: Vec::new(),
+            only: Vec::new(),
+            denied: Vec::new(),
+            unix: UnixSockets::Everything,
+            loopback: None,
+        };
+        let mut single_files = false;
+        for step in &plan.steps {
+            match &step.act {
+                Act::WritableRoot { path, id } => {
+                    broker.roots.push(WritableRoot { path: path.clone(), id: *id, origin: step.origin.clone() });
+                }
+                Act::ReadOnlyPath { found, .. } => single_files |= *found != FileKind::Directory,
+                Act::LandlockRule { path, rights } if rights.iter().any(|right| right == "WRITE_FILE") => {
+                    broker.also_writable.push(path.clone());
+                }
+                Act::Broker(wish) => broker.add(step, wish),
+                _ => {}
+            }
+        }
+        broker.traps.names |= !broker.protected.is_empty() || !broker.only.is_empty() || !broker.denied.is_empty();
+        // A mount on a single file goes when the host replaces the file.
+        broker.traps.writes |= single_files || !broker.only.is_empty();
+        if holds == Holds::Everything {
+            broker.traps.names = true;
+            broker.traps.writes = true;
+            broker.traps.removals = true;
+            broker.traps.metadata = true;
+            broker.traps.processes = true;
+            broker.traps.datagrams |= broker.loopback.is_some();
+        }
+        // Which sockets were made inside is known by their being bound.
+        broker.traps.names |= broker.traps.unix;
+        Some(broker)
+    }
+
+    fn add(&mut self, step: &Step, wish: &Brokered) {
+        let mut protect = |path: &AbsPath, found: Option<FileKind>, reason: &str| {
+            let entry = Protected { path: path.clone(), found, reason: reason.to_owned(), origin: step.origin.clone() };
+            if !self.protected.iter().any(|known| known.path == entry.path) {
+                self.protected.push(entry);
+            }
+        };
+        match wish {
+            Brokered::ProtectedName { path, present, reason } => {
+                protect(path, present.then_some(FileKind::Other), reason);
+            }
+            Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), "read-only"),
+            // Roots and what is above protected paths keep their names anyway.
+            Brokered::Pin { .. } => {}
+            Brokered::UnixSockets { allowed } => {
+                self.traps.unix = true;
+                let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
+                self.unix = UnixSockets::Only(listed);
+            }
+            Brokered::DenyReadGlob { glob } => {
+                self.traps.reads = true;
+                self.deny(PathPattern::Glob(glob.clone()), step);
+            }
+            Brokered::DenyReadPath { path } => {
+                self.traps.reads |= self.holds == Holds::Everything;
+                self.deny(PathPattern::Path(path.clone()), step);
+            }
+            Brokered::GitCommit { path, role } => self.git(path, *role, step),
+            Brokered::Loopback { every_port, ports } => {
+                let every_port = Sourced::new(*every_port, step.origin.clone());
+                self.loopback = Some(Loopback { every_port, ports: ports.clone() });
+            }
+        }
+    }
+
+    fn deny(&mut self, pattern: PathPattern, step: &Step) {
+        self.denied.push(DeniedRead { pattern, origin: step.origin.clone() });
+    }
+
+    fn git(&mut self, dir: &AbsPath, role: GitRole, step: &Step) {
+        // Its names are judged one by one; that the directory itself stays where it is, is held as for any root.
+        self.protected.retain(|held| held.path != *dir);
+        let mut only = |dir: AbsPath, names: &[&str]| {
+            self.only.push(OnlyNames {
+                dir,
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                reason: "git runs programs, or believes other directories, because of the rest".to_owned(),
+                origin: step.origin.clone(),
+            });
+        };
+        only(dir.clone(), GIT_TOP);
+        if let Ok(info) = dir.join("info") {
+            only(info, GIT_INFO);
+        }
+        let mut held = vec!["objects/info/alternates"];
+        held.extend(GIT_LOCKS_REFUSED);
+        if role == GitRole::Worktree {
+            held.extend(["commondir", "gitdir", "config.worktree"]);
+        }
+        for name in held {
+            let Ok(path) = dir.join(name) else { continue };
+            self.protected.push(Protected {
+                path,
+                found: None,
+                reason: "git believes it".to_owned(),
+                origin: step.origin.clone(),
+            });
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a call gets as its answer, and the job of answering one.
+
+use super::caller::{Caller, Memory};
+use super::rules::{Refusal, Rules};
+use super::shared::Shared;
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// The answer to a call.
+#[derive(Debug)]
+pub enum Reply {
+    /// It returns a copy of this descriptor.
+    Descriptor(OwnedFd, /* close on exec */ bool),
+    /// It returns this.
+    Value(i64),
+    /// It fails.
+    Fail(Errno),
+    /// The kernel performs it: only where its own rules hold whatever the memory of the caller says by then.
+    GoOn,
+    /// Somebody else answers.
+    Later,
+}
+
+impl From<Errno> for Reply {
+    fn from(errno: Errno) -> Self {
+        Self::Fail(errno)
+    }
+}
+
+impl From<Result<(), Errno>> for Reply {
+    fn from(result: Result<(), Errno>) -> Self {
+        match result {
+            Ok(()) => Self::Value(0),
+            Err(errno) => Self::Fail(errno),
+        }
+    }
+}
+
+/// One call being answered.
+pub struct Job<'broker, 'job> {
+    /// What all workers share.
+    pub shared: &'broker Arc<Shared>,
+    /// Who calls.
+    pub caller: Caller<'broker>,
+    /// What this worker remembers.
+    pub memory: &'job mut Memory,
+    /// The notification's id.
+    pub id: u64,
+}
+
+impl<'broker> Job<'broker, '_> {
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &'broker Rules {
+        &self.shared.rules
+    }
+
+    /// Records a refusal and answers with its errno.
+    pub fn refuse(&self, refusal: Refusal, operation: &str, target: &[u8]) -> Reply {
+        let errno = refusal.errno;
+        self.shared.record.add(refusal, operation, target);
+        Reply::Fail(errno)
+    }
+
+    /// Makes this thread create files as the caller's umask says.
+    pub fn wear_umask(&mut self) -> Result<(), Errno> {
+        let umask = self.caller.umask(self.memory)?;
+        self.memory.wear_umask(umask);
+        Ok(())
+    }
+}

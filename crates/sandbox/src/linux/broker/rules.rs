@@ -1,0 +1,487 @@
+//! The judgement over names: may this name in this directory come into being, change or go?
+//!
+//! Directories are compared by identity, so other mounts, links and renamed parents make no difference; names as the file
+//! system compares them. A name that no rule is about costs one look into a table.
+
+use super::fold::{fold, is_short_form};
+use super::place::{Place, file_id};
+use super::plan::{BrokerPlan, Holds};
+use ringfence_model::confinement::{PathPattern, Protected};
+use ringfence_model::facts::FileId;
+use ringfence_model::glob::name_matches;
+use ringfence_model::{DenialKind, Origin};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// A refusal: what the caller gets, and what is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the call fails with.
+    pub errno: Errno,
+    /// Kind of denial.
+    pub kind: DenialKind,
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// Where the rule was set.
+    pub origin: Origin,
+    /// Smallest grants that would allow it.
+    pub allow_with: Vec<String>,
+}
+
+/// What is done with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// A file, device or FIFO comes into being.
+    Make,
+    /// A directory does.
+    MakeDir,
+    /// A symbolic link does.
+    Symlink,
+    /// Something that exists gets this further name.
+    Link,
+    /// Something is renamed to this.
+    Arrive,
+    /// Something is renamed away from this.
+    Leave,
+    /// It is removed.
+    Remove,
+    /// What it names is written to.
+    Write,
+}
+
+/// A protected path as names below a root.
+struct Held {
+    root: usize,
+    names: Vec<CString>,
+    /// Index into the plan's list.
+    protected: usize,
+}
+
+struct Root {
+    dir: OwnedFd,
+    path: Vec<u8>,
+}
+
+/// The rules of one sandbox, with its roots open.
+pub struct Rules {
+    /// As compiled.
+    pub plan: BrokerPlan,
+    roots: Vec<Root>,
+    held: Vec<Held>,
+    /// Folded name → protected paths it occurs in, and at which depth.
+    names: HashMap<Vec<u8>, Vec<(usize, usize)>>,
+    /// Directories that must keep their name: roots, and what lies between a root and an outer one.
+    pinned: Vec<(FileId, Vec<u8>)>,
+    pinned_names: Vec<Vec<u8>>,
+    only: Vec<(FileId, usize)>,
+    protected_files: Vec<CString>,
+    order: RwLock<()>,
+}
+
+/// What may be done with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It may be done.
+    Go,
+    /// It fails as the kernel would have it fail: the name is there already.
+    Exists,
+}
+
+/// Held from judging a change of names until it is done, so that what was judged is what is done: calls about names that a
+/// rule is about exclude all others, calls about other names only those.
+#[allow(dead_code)]
+pub enum Order<'rules> {
+    /// With others.
+    Shared(RwLockReadGuard<'rules, ()>),
+    /// Alone.
+    Sole(RwLockWriteGuard<'rules, ()>),
+}
+
+impl Rules {
+    /// Opens the roots of `plan`.
+    pub fn open(plan: BrokerPlan) -> io::Result<Self> {
+        let mut rules = Self {
+            roots: Vec::new(),
+            held: Vec::new(),
+            names: HashMap::new(),
+            pinned: Vec::new(),
+            pinned_names: Vec::new(),
+            only: Vec::new(),
+            protected_files: Vec::new(),
+            order: RwLock::new(()),
+            plan,
+        };
+        for root in &rules.plan.roots {
+            let dir = open_dir(root.path.as_path())?;
+            let id = file_id(&rustix::fs::fstat(&dir)?);
+            if id != root.id {
+                return Err(io::Error::other(format!("{} is not the directory it was", root.path.display())));
+            }
+            rules.roots.push(Root { dir, path: root.path.as_path().as_os_str().as_bytes().to_vec() });
+        }
+        rules.pin()?;
+        for index in 0..rules.plan.protected.len() {
+            rules.hold(index);
+        }
+        for (index, only) in rules.plan.only.iter().enumerate() {
+            if let Ok(dir) = open_dir(only.dir.as_path()) {
+                rules.only.push((file_id(&rustix::fs::fstat(&dir)?), index));
+            }
+        }
+        Ok(rules)
+    }
+
+    fn pin(&mut self) -> io::Result<()> {
+        let inner: Vec<_> = self.plan.roots.iter().map(|root| root.path.clone()).collect();
+        let existing = self.plan.protected.iter().filter(|held| held.found.is_some()).map(|held| held.path.clone());
+        let mut below: Vec<_> = existing.filter_map(|path| path.parent()).collect();
+        below.extend(inner);
+        for path in below {
+            let mut at = Some(path);
+            while let Some(dir) = at {
+                let within = self.plan.roots.iter().any(|root| dir.is_within(&root.path));
+                if !within {
+                    break;
+                }
+                if let (Some(name), Ok(found)) = (dir.file_name(), open_dir(dir.as_path())) {
+                    let entry = (file_id(&rustix::fs::fstat(&found)?), name.as_bytes().to_vec());
+                    let folded = fold(&entry.1);
+                    if !self.pinned.contains(&entry) {
+                        self.pinned.push(entry);
+                    }
+                    if !self.pinned_names.contains(&folded) {
+                        self.pinned_names.push(folded);
+                    }
+                }
+                at = dir.parent();
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, index: usize) {
+        let Some(protected) = self.plan.protected.get(index) else { return };
+        if std::fs::symlink_metadata(protected.path.as_path()).is_ok_and(|found| found.is_file()) {
+            self.protected_files.extend(CString::new(protected.path.as_path().as_os_str().as_bytes()));
+        }
+        for (root, opened) in self.plan.roots.iter().enumerate() {
+            let Some(rest) = protected.path.below(&opened.path) else { continue };
+            let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
+            if names.is_empty() || opened.path == protected.path {
+                continue;
+            }
+            for (depth, name) in names.iter().enumerate() {
+                self.names.entry(fold(name.as_bytes())).or_default().push((self.held.len(), depth));
+            }
+            self.held.push(Held { root, names, protected: index });
+        }
+    }
+
+    /// Whether any rule is about a name like this one.
+    #[must_use]
+    pub fn concerns(&self, name: &[u8]) -> bool {
+        if !self.only.is_empty() {
+            return true;
+        }
+        let folded = fold(name);
+        self.names.contains_key(&folded)
+            || self.pinned_names.contains(&folded)
+            || (name.contains(&b'~') && self.held.iter().any(|held| short(name, held)))
+    }
+
+    /// Waits for its turn to change names.
+    pub fn order(&self, concerned: bool) -> Order<'_> {
+        if concerned {
+            Order::Sole(self.order.write().unwrap_or_else(PoisonError::into_inner))
+        } else {
+            Order::Shared(self.order.read().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    /// Judges `deed` on `name` in `parent`. `source` is what arrives, for [`Deed::Arrive`] and [`Deed::Link`].
+    pub fn judge(
+        &self,
+        parent: &Place,
+        name: &[u8],
+        deed: Deed,
+        source: Option<(&Place, &[u8])>,
+    ) -> Result<Answer, Refusal> {
+        if self.concerns(name) {
+            let answer = self.judge_concerned(parent, name, deed, source)?;
+            if answer == Answer::Exists {
+                return Ok(answer);
+            }
+        }
+        match self.plan.holds {
+            Holds::Everything => self.outside(parent, name).map_or(Ok(Answer::Go), Err),
+            Holds::Names => Ok(Answer::Go),
+        }
+    }
+
+    fn judge_concerned(
+        &self,
+        parent: &Place,
+        name: &[u8],
+        deed: Deed,
+        source: Option<(&Place, &[u8])>,
+    ) -> Result<Answer, Refusal> {
+        let Ok(parent_id) = parent.id() else { return Ok(Answer::Go) };
+        if matches!(deed, Deed::Leave | Deed::Arrive | Deed::Remove) {
+            self.judge_pinned(parent, name)?;
+        }
+        self.judge_only(parent_id, name)?;
+        let folded = fold(name);
+        let exact = self.names.get(&folded).map(Vec::as_slice).unwrap_or_default();
+        let shortened: Vec<(usize, usize)> = if name.contains(&b'~') && parent.folds_names() {
+            self.held
+                .iter()
+                .enumerate()
+                .filter_map(|(at, held)| short_depth(name, held).map(|depth| (at, depth)))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        for (at, depth) in exact.iter().chain(&shortened) {
+            let Some(held) = self.held.get(*at) else { continue };
+            let same = held.names.get(*depth).is_some_and(|wanted| wanted.as_bytes() == name);
+            if !same && !parent.folds_names() {
+                continue;
+            }
+            if self.chain_id(held, *depth) != Some(parent_id) {
+                continue;
+            }
+            let Some(protected) = self.plan.protected.get(held.protected) else { continue };
+            if depth + 1 == held.names.len() {
+                let there = statat(parent.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+                let makes = matches!(deed, Deed::Make | Deed::MakeDir | Deed::Symlink | Deed::Link);
+                if makes && there {
+                    return Ok(Answer::Exists);
+                }
+                if matches!(deed, Deed::Leave | Deed::Remove) && !there {
+                    continue;
+                }
+                return Err(protected_path(protected));
+            }
+            self.judge_chain(held, *depth, deed, source).map_err(|()| protected_path(protected))?;
+        }
+        Ok(Answer::Go)
+    }
+
+    /// The directory at `depth` of a protected path: where its name number `depth` would be.
+    fn chain_id(&self, held: &Held, depth: usize) -> Option<FileId> {
+        let root = self.roots.get(held.root)?;
+        if depth == 0 {
+            return rustix::fs::fstat(&root.dir).ok().map(|stat| file_id(&stat));
+        }
+        let path = join(held.names.get(..depth)?);
+        statat(&root.dir, OsStr::from_bytes(&path), AtFlags::empty()).ok().map(|stat| file_id(&stat))
+    }
+
+    /// A name above a protected one: it may be made, but not stand for a tree that was prepared elsewhere.
+    fn judge_chain(&self, held: &Held, depth: usize, deed: Deed, source: Option<(&Place, &[u8])>) -> Result<(), ()> {
+        match deed {
+            Deed::Make | Deed::MakeDir | Deed::Write | Deed::Remove => Ok(()),
+            Deed::Symlink => Err(()),
+            Deed::Leave => {
+                let Some(root) = self.roots.get(held.root) else { return Err(()) };
+                let whole = join(&held.names);
+                let there = statat(&root.dir, OsStr::from_bytes(&whole), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+                if there { Err(()) } else { Ok(()) }
+            }
+            Deed::Link | Deed::Arrive => {
+                let Some((dir, name)) = source else { return Err(()) };
+                let Ok(stat) = statat(dir.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) else {
+                    return Ok(());
+                };
+                match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::Symlink => Err(()),
+                    FileType::Directory => {
+                        let mut path = name.to_vec();
+                        for below in held.names.get(depth + 1..).unwrap_or_default() {
+                            path.push(b'/');
+                            path.extend_from_slice(below.as_bytes());
+                            match statat(dir.fd(), OsStr::from_bytes(&path), AtFlags::SYMLINK_NOFOLLOW) {
+                                Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {}
+                                Ok(_) => return Err(()),
+                                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+                                Err(_) => return Err(()),
+                            }
+                        }
+                        Err(())
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn judge_pinned(&self, parent: &Place, name: &[u8]) -> Result<(), Refusal> {
+        if !self.pinned_names.contains(&fold(name)) {
+            return Ok(());
+        }
+        let Ok(stat) = statat(parent.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+        let id = file_id(&stat);
+        if !self.pinned.iter().any(|(pinned, _)| *pinned == id) {
+            return Ok(());
+        }
+        Err(Refusal {
+            errno: Errno::BUSY,
+            kind: DenialKind::ProtectedPath,
+            rule: "pinned-directory",
+            origin: Origin::builtin("writable roots and what is above protected paths keep their names"),
+            allow_with: Vec::new(),
+        })
+    }
+
+    fn judge_only(&self, parent: FileId, name: &[u8]) -> Result<(), Refusal> {
+        for (dir, index) in &self.only {
+            let Some(only) = self.plan.only.get(*index) else { continue };
+            if *dir == parent && !only.names.iter().any(|pattern| name_matches(pattern.as_bytes(), name)) {
+                return Err(Refusal {
+                    errno: Errno::ACCESS,
+                    kind: DenialKind::ProtectedPath,
+                    rule: "protected-path",
+                    origin: only.origin.clone(),
+                    allow_with: Vec::new(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where mounts don't: holds writing to the roots, and out of their islands, by the path the kernel gives for the
+    /// directory. Nothing inside can make that path lie: the islands and all above them keep their names.
+    fn outside(&self, parent: &Place, name: &[u8]) -> Option<Refusal> {
+        let Ok(dir) = parent.path() else { return Some(outside_roots(b"?")) };
+        let mut path = dir.to_vec();
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        self.outside_path(&path, parent.folds_names())
+    }
+
+    /// As [`Self::outside`], for a whole path.
+    pub fn outside_path(&self, path: &[u8], folds: bool) -> Option<Refusal> {
+        if let Some(protected) = self.island(path, folds) {
+            return Some(protected_path(protected));
+        }
+        if self.roots.iter().any(|root| is_below(path, &root.path)) {
+            return None;
+        }
+        let also = |at: &ringfence_model::AbsPath| is_below(path, at.as_path().as_os_str().as_bytes());
+        if self.plan.also_writable.iter().any(also) {
+            return None;
+        }
+        Some(outside_roots(path))
+    }
+
+    /// The protected path that `path` lies in.
+    fn island(&self, path: &[u8], folds: bool) -> Option<&Protected> {
+        let given = if folds { fold_path(path) } else { path.to_vec() };
+        self.plan.protected.iter().find(|protected| {
+            let held = protected.path.as_path().as_os_str().as_bytes();
+            if folds { is_below(&given, &fold_path(held)) } else { is_below(&given, held) }
+        })
+    }
+
+    /// Whether this file, which has several names, is a protected one under another.
+    pub fn is_protected_file(&self, id: FileId) -> Option<Refusal> {
+        self.protected_files.iter().enumerate().find_map(|(_, path)| {
+            let stat = rustix::fs::stat(path.as_c_str()).ok()?;
+            if file_id(&stat) != id {
+                return None;
+            }
+            self.island(path.as_bytes(), false).map(protected_path)
+        })
+    }
+
+    /// Whether `path` can't be read.
+    pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
+        let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {
+            PathPattern::Glob(glob) => glob.covers(path),
+            PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
+        })?;
+        Some(Refusal {
+            errno: Errno::ACCESS,
+            kind: DenialKind::FsRead,
+            rule: "deny-read",
+            origin: denied.origin.clone(),
+            allow_with: Vec::new(),
+        })
+    }
+
+    /// Whether something below `from` would stop being denied if `from` were called `to`.
+    pub fn frees_denied(&self, from: &[u8], to: &[u8]) -> Option<Refusal> {
+        let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {
+            PathPattern::Glob(glob) => !glob.stays_covered(from, to),
+            PathPattern::Path(exact) => is_below(exact.as_path().as_os_str().as_bytes(), from),
+        })?;
+        Some(Refusal {
+            errno: Errno::ACCESS,
+            kind: DenialKind::FsRead,
+            rule: "deny-read",
+            origin: denied.origin.clone(),
+            allow_with: Vec::new(),
+        })
+    }
+}
+
+fn short(name: &[u8], held: &Held) -> bool {
+    short_depth(name, held).is_some()
+}
+
+fn short_depth(name: &[u8], held: &Held) -> Option<usize> {
+    held.names.iter().position(|wanted| is_short_form(name, wanted.as_bytes()))
+}
+
+fn protected_path(protected: &Protected) -> Refusal {
+    let path = protected.path.display();
+    Refusal {
+        errno: Errno::ACCESS,
+        kind: DenialKind::ProtectedPath,
+        rule: "protected-path",
+        origin: protected.origin.clone(),
+        allow_with: vec![format!("-c 'unprotected_paths=[\"{path}\"]'")],
+    }
+}
+
+fn outside_roots(path: &[u8]) -> Refusal {
+    let dir = Path::new(OsStr::from_bytes(path)).parent().map(|dir| dir.as_os_str().as_bytes().to_vec());
+    Refusal {
+        errno: Errno::ACCESS,
+        kind: DenialKind::FsWrite,
+        rule: "outside-roots",
+        origin: Origin::builtin("writes only in writable roots"),
+        allow_with: dir
+            .map(|dir| format!("--add-dir {}", ringfence_model::text::escape_bytes(&dir)))
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn join(names: &[CString]) -> Vec<u8> {
+    names.iter().map(|name| name.as_bytes()).collect::<Vec<_>>().join(&b'/')
+}
+
+/// Whether `path` is `dir` or below it, by component.
+#[must_use]
+pub fn is_below(path: &[u8], dir: &[u8]) -> bool {
+    let dir = dir.strip_suffix(b"/").unwrap_or(dir);
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+}
+
+fn fold_path(path: &[u8]) -> Vec<u8> {
+    path.split(|byte| *byte == b'/').map(fold).collect::<Vec<_>>().join(&b'/')
+}

@@ -1,0 +1,222 @@
+//! Datagrams to an address, where there is no network namespace: copied and sent for the caller, to loopback ports bound
+//! inside. Messages on sockets that have their peer already carry no address; they are sent on without one.
+
+use super::call::Call;
+use super::caller::errno;
+use super::net;
+use super::reply::{Job, Reply};
+use crate::sys::{address as socket, notify, peek};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, sockopt};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Largest datagram there is.
+const DATA_MAX: u64 = 65536;
+/// `UIO_MAXIOV`, and as many messages as one call may carry.
+const VECTORS_MAX: u64 = 1024;
+const MESSAGE_SIZE: u64 = 56;
+const MMSG_SIZE: u64 = 64;
+
+/// Performs `sendto`, `sendmsg` or `sendmmsg`.
+pub(super) fn send(job: &Job<'_, '_>, call: Call) -> Reply {
+    let done = match call {
+        Call::SendTo { socket, data, size, flags, address, length } => {
+            send_to(job, socket, (data, size), flags, (address, length))
+        }
+        Call::SendMsg { socket, message, flags } => send_message(job, socket, message, flags),
+        Call::SendMmsg { socket, messages, count, flags } => send_messages(job, socket, messages, count, flags),
+        _ => Err(Errno::NOSYS),
+    };
+    done.unwrap_or_else(Reply::Fail)
+}
+
+fn value(count: usize) -> Reply {
+    Reply::Value(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+fn send_to(
+    job: &Job<'_, '_>,
+    fd: i32,
+    (data, size): (u64, u64),
+    flags: i32,
+    (address, length): (u64, u32),
+) -> Result<Reply, Errno> {
+    if size > DATA_MAX {
+        return Err(Errno::MSGSIZE);
+    }
+    let taken = job.caller.take(fd)?;
+    let data = job.caller.bytes(data, usize::try_from(size).map_err(|_| Errno::MSGSIZE)?)?;
+    let address = job.caller.bytes(address, length.min(128) as usize)?;
+    if !job.caller.alive() {
+        return Ok(Reply::Later);
+    }
+    transmit(job, &taken, &data, flags, &address)
+}
+
+/// Sends what was copied to the address that was copied, if it may be reached.
+fn transmit(job: &Job<'_, '_>, taken: &OwnedFd, data: &[u8], flags: i32, address: &[u8]) -> Result<Reply, Errno> {
+    let flags = flags | libc::MSG_DONTWAIT;
+    if !address.is_empty() {
+        if let Some(refusal) = net::judge(job, taken, address)? {
+            return Ok(job.refuse(refusal, "send", net::display(address).as_bytes()));
+        }
+        // Data along with a connection that isn't made yet.
+        if flags & libc::MSG_FASTOPEN != 0 {
+            return Err(Errno::OPNOTSUPP);
+        }
+    }
+    let sent = socket::sendto(taken.as_fd(), data, flags, address).map_err(|error| errno(&error))?;
+    net::remember_source(job.shared, taken);
+    Ok(value(sent))
+}
+
+fn word(bytes: &[u8], at: usize) -> Result<u64, Errno> {
+    let bytes: [u8; 8] = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).ok_or(Errno::FAULT)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// One `struct msghdr`, copied.
+struct Message {
+    address: Vec<u8>,
+    data: Vec<u8>,
+    control: bool,
+}
+
+fn copy(job: &Job<'_, '_>, at: u64) -> Result<Message, Errno> {
+    let header = job.caller.bytes(at, usize::try_from(MESSAGE_SIZE).map_err(|_| Errno::FAULT)?)?;
+    let (name, vectors, count) = (word(&header, 0)?, word(&header, 16)?, word(&header, 24)?);
+    let name_length = usize::try_from(word(&header, 8)? & 0xffff_ffff).map_err(|_| Errno::INVAL)?;
+    let control = word(&header, 32)? != 0 && word(&header, 40)? != 0;
+    if count > VECTORS_MAX {
+        return Err(Errno::MSGSIZE);
+    }
+    let address = if name == 0 { Vec::new() } else { job.caller.bytes(name, name_length.min(128))? };
+    let table = job.caller.bytes(vectors, usize::try_from(count * 16).map_err(|_| Errno::MSGSIZE)?)?;
+    let mut data = Vec::new();
+    for entry in table.as_chunks::<16>().0 {
+        let (base, length) = (word(entry, 0)?, word(entry, 8)?);
+        if length > DATA_MAX || data.len() as u64 + length > DATA_MAX {
+            return Err(Errno::MSGSIZE);
+        }
+        data.extend(job.caller.bytes(base, usize::try_from(length).map_err(|_| Errno::MSGSIZE)?)?);
+    }
+    Ok(Message { address, data, control })
+}
+
+/// Whether a message on this socket can carry nothing but to its peer.
+///
+/// A unix stream or packet socket ignores addresses; but the descriptor could be exchanged for another once it was looked
+/// at, so the kernel is told to go on only where no socket exists for which that would matter: unix datagram sockets can't
+/// be made, and internet ones aren't streams to somewhere else without `connect`, which is judged.
+fn ignores_addresses(taken: &OwnedFd) -> bool {
+    sockopt::socket_domain(taken).is_ok_and(|domain| domain == AddressFamily::UNIX)
+}
+
+fn send_message(job: &Job<'_, '_>, fd: i32, message: u64, flags: i32) -> Result<Reply, Errno> {
+    let taken = job.caller.take(fd)?;
+    if ignores_addresses(&taken) {
+        return relay(job, &taken, message, flags);
+    }
+    let message = copy(job, message)?;
+    if !job.caller.alive() {
+        return Ok(Reply::Later);
+    }
+    let _ = message.control;
+    transmit(job, &taken, &message.data, flags, &message.address)
+}
+
+fn send_messages(job: &Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i32) -> Result<Reply, Errno> {
+    let taken = job.caller.take(fd)?;
+    let mut sent = 0usize;
+    for number in 0..u64::from(count).min(VECTORS_MAX) {
+        let at = messages.checked_add(number * MMSG_SIZE).ok_or(Errno::FAULT)?;
+        let one = if ignores_addresses(&taken) {
+            relay(job, &taken, at, flags)
+        } else {
+            copy(job, at).and_then(|message| {
+                if job.caller.alive() {
+                    transmit(job, &taken, &message.data, flags, &message.address)
+                } else {
+                    Ok(Reply::Later)
+                }
+            })
+        };
+        let length = match one {
+            Ok(Reply::Value(length)) => length,
+            // What was sent counts; the rest fails when it is tried again.
+            _ if sent > 0 => break,
+            other => return other,
+        };
+        let length = u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes();
+        peek::process_vm_writev(job.caller.thread, at + MESSAGE_SIZE, &length).map_err(|error| errno(&error))?;
+        sent += 1;
+    }
+    Ok(value(sent))
+}
+
+/// A message between unix sockets, with the descriptors it may carry.
+fn relay(job: &Job<'_, '_>, taken: &OwnedFd, at: u64, flags: i32) -> Result<Reply, Errno> {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let header = job.caller.bytes(at, usize::try_from(MESSAGE_SIZE).map_err(|_| Errno::FAULT)?)?;
+    let (control, size) = (word(&header, 32)?, word(&header, 40)?);
+    let message = copy(job, at)?;
+    let mut carried: Vec<OwnedFd> = Vec::new();
+    if control != 0 && size != 0 {
+        let size = usize::try_from(size).ok().filter(|size| *size <= 4096).ok_or(Errno::NOBUFS)?;
+        for number in rights(&job.caller.bytes(control, size)?)? {
+            carried.push(job.caller.take(number)?);
+        }
+    }
+    if !job.caller.alive() {
+        return Ok(Reply::Later);
+    }
+    let borrowed: Vec<_> = carried.iter().map(AsFd::as_fd).collect();
+    let mut space = vec![std::mem::MaybeUninit::uninit(); 64 + borrowed.len() * 8];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !borrowed.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+        return Err(Errno::NOBUFS);
+    }
+    let flags = SendFlags::from_bits_retain((flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).cast_unsigned());
+    let sent = sendmsg(taken, &[std::io::IoSlice::new(&message.data)], &mut ancillary, flags)?;
+    let _ = notify::id_valid;
+    Ok(value(sent))
+}
+
+/// The descriptors of `SCM_RIGHTS` in control data; other kinds are left out.
+fn rights(control: &[u8]) -> Result<Vec<i32>, Errno> {
+    let mut numbers = Vec::new();
+    let mut at = 0;
+    while at + 16 <= control.len() {
+        let length = usize::try_from(word(control, at)?).map_err(|_| Errno::INVAL)?;
+        if length < 16 || at.checked_add(length).is_none_or(|end| end > control.len()) {
+            return Err(Errno::INVAL);
+        }
+        let kind = word(control, at + 8)?;
+        let (level, kind) = ((kind & 0xffff_ffff) as u32, (kind >> 32) as u32);
+        if level == libc::SOL_SOCKET.cast_unsigned() && kind == libc::SCM_RIGHTS.cast_unsigned() {
+            let data = control.get(at + 16..at + length).unwrap_or_default();
+            numbers.extend(data.as_chunks::<4>().0.iter().map(|bytes| i32::from_ne_bytes(*bytes)));
+        }
+        at += length.next_multiple_of(8);
+    }
+    if numbers.len() > 253 { Err(Errno::INVAL) } else { Ok(numbers) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_data_that_lies_about_its_length_is_refused() {
+        let mut control = vec![0u8; 24];
+        control[..8].copy_from_slice(&20u64.to_ne_bytes());
+        control[8..12].copy_from_slice(&1i32.to_ne_bytes());
+        control[12..16].copy_from_slice(&1i32.to_ne_bytes());
+        control[16..20].copy_from_slice(&7i32.to_ne_bytes());
+        assert_eq!(rights(&control), Ok(vec![7]));
+        control[..8].copy_from_slice(&u64::MAX.to_ne_bytes());
+        assert_eq!(rights(&control), Err(Errno::INVAL));
+        control[..8].copy_from_slice(&3u64.to_ne_bytes());
+        assert_eq!(rights(&control), Err(Errno::INVAL));
+    }
+}

@@ -1,0 +1,150 @@
+//! The workers: take a notification, have it judged and performed, answer.
+
+use super::call::{self, Call};
+use super::caller::{Caller, Memory};
+use super::reply::{Job, Reply};
+use super::shared::Shared;
+use super::{exec, meta, names, open, process, socket};
+use crate::sys::{notify, peek};
+use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Makes the calling thread one that can do no more than a caller: no capabilities, none to be gained, a working directory
+/// and umask of its own.
+pub(super) fn become_worker() -> io::Result<()> {
+    peek::unshare_fs()?;
+    set_no_new_privs(true)?;
+    let none = CapabilitySet::empty();
+    peek::unblock_interrupt();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    Ok(())
+}
+
+/// Serves until every caller is gone or the broker ends.
+pub(super) fn work(shared: &Arc<Shared>) {
+    let mut memory = Memory::default();
+    loop {
+        if shared.ending.load(Ordering::Acquire) {
+            return;
+        }
+        let notification = match notify::recv(shared.listener.as_fd()) {
+            Ok(notification) => notification,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => continue,
+                // Either a caller died before it was heard, or all are gone: the kernel doesn't say which.
+                Some(libc::ENOENT) if !is_over(shared) => continue,
+                _ => return,
+            },
+        };
+        memory.up_to(shared.umask_generation.load(Ordering::Acquire));
+        let reply = serve(shared, &notification, &mut memory);
+        answer(shared, notification.id, reply);
+    }
+}
+
+/// Whether no process can send a notification any more.
+fn is_over(shared: &Shared) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(&shared.listener, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::HUP))
+}
+
+/// Sends the answer. That the caller is gone by now is no failure.
+pub(super) fn answer(shared: &Shared, id: u64, reply: Reply) {
+    let listener = shared.listener.as_fd();
+    let sent = match reply {
+        Reply::Value(value) => notify::send_value(listener, id, value),
+        Reply::Fail(errno) => notify::send_errno(listener, id, errno.raw_os_error()),
+        Reply::GoOn => notify::send_continue(listener, id),
+        Reply::Descriptor(fd, close_on_exec) => notify::send_fd(listener, id, fd.as_fd(), close_on_exec),
+        Reply::Later => return,
+    };
+    // A descriptor may not fit into the caller's table: that is what its call fails with.
+    if let Err(error) = sent
+        && let Some(errno) = error.raw_os_error()
+        && errno != libc::ENOENT
+        && errno != libc::EINPROGRESS
+    {
+        let _ = notify::send_errno(listener, id, errno);
+    }
+}
+
+fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut Memory) -> Reply {
+    let call = call::read(notification);
+    if let Call::Umask(_) = call {
+        // The only argument is in a register. What is remembered of umasks is forgotten first.
+        shared.umask_generation.fetch_add(1, Ordering::AcqRel);
+        return Reply::GoOn;
+    }
+    if let Call::Exec { at, .. } = call
+        && is_launch(shared, notification.pid, at.path)
+    {
+        return Reply::GoOn;
+    }
+    let caller = Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, memory);
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(_) if !notify::id_valid(shared.listener.as_fd(), notification.id) => return Reply::Later,
+        Err(errno) => return errno.into(),
+    };
+    let mut job = Job { shared, caller, memory, id: notification.id };
+    let reply = perform(&mut job, call);
+    // A dead thread's directory under `/proc`: its number has come round, so look it up anew.
+    if matches!(reply, Reply::Fail(Errno::SRCH)) && notify::id_valid(shared.listener.as_fd(), notification.id) {
+        job.memory.forget(notification.pid);
+        let again =
+            Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, job.memory);
+        if let Ok(caller) = again {
+            job.caller = caller;
+            return perform(&mut job, call);
+        }
+    }
+    reply
+}
+
+/// Whether this is the start of the command itself: until then its process is ours, shares our memory, and can't be looked
+/// into by a thread without capabilities. It makes no other call that the filter stops.
+fn is_launch(shared: &Shared, pid: u32, path: u64) -> bool {
+    if shared.launched.load(Ordering::Acquire) {
+        return false;
+    }
+    match peek::process_vm_readv(pid, path, &mut [0]) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => true,
+        _ => {
+            shared.launched.store(true, Ordering::Release);
+            false
+        }
+    }
+}
+
+fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
+    match call {
+        Call::Open { at, flags, mode } => open::open(job, at, flags, mode),
+        Call::MakeDir { at, mode } => names::make_dir(job, at, mode),
+        Call::MakeNode { at, mode, device } => names::make_node(job, at, mode, device),
+        Call::Symlink { target, at } => names::symlink(job, target, at),
+        Call::Link { from, to, flags } => names::link(job, from, to, flags),
+        Call::Rename { from, to, flags } => names::rename(job, from, to, flags),
+        Call::Remove { at, directory } => names::remove(job, at, directory),
+        Call::Truncate { path, length } => meta::truncate(job, path, length),
+        Call::Exec { at, flags } => exec::exec(job, at, flags),
+        Call::Chmod { target, mode } => meta::chmod(job, target, mode),
+        Call::Chown { target, user, group } => meta::chown(job, target, user, group),
+        Call::Utimes { target, times } => meta::utimes(job, target, times),
+        Call::SetXattr { target, name, value, size, flags } => meta::set_xattr(job, target, name, value, size, flags),
+        Call::RemoveXattr { target, name } => meta::remove_xattr(job, target, name),
+        Call::Umask(_) => Reply::GoOn,
+        Call::Bind { socket, address, length } => socket::bind(job, socket, address, length),
+        Call::Connect { socket, address, length } => socket::connect(job, socket, address, length),
+        Call::SendTo { .. } | Call::SendMsg { .. } | Call::SendMmsg { .. } => super::send::send(job, call),
+        Call::Socket { .. } => socket::datagram_socket(job),
+        Call::SocketPair { kind, protocol, out } => socket::pair(job, kind, protocol, out),
+        Call::Process { who, which, name } => process::change(job, who, which, name),
+        Call::Unknown => Reply::Fail(Errno::NOSYS),
+    }
+}

@@ -1,0 +1,31 @@
+//! What the workers of one broker share.
+
+use super::inside::Inside;
+use super::record::Record;
+use super::rules::Rules;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+
+/// Shared by the workers of one broker.
+pub struct Shared {
+    /// The listener.
+    pub listener: OwnedFd,
+    /// Our own `/proc`.
+    pub proc: OwnedFd,
+    /// Its device number.
+    pub proc_device: u64,
+    /// What is held.
+    pub rules: Rules,
+    /// What was refused.
+    pub record: Record,
+    /// Sockets made inside.
+    pub inside: Inside,
+    /// The command has executed its program.
+    pub launched: AtomicBool,
+    /// Counts changes of umasks.
+    pub umask_generation: AtomicU64,
+    /// Threads that wait for a caller's blocking open or connect.
+    pub waiting: AtomicUsize,
+    /// The broker is to end.
+    pub ending: AtomicBool,
+}

@@ -1,0 +1,285 @@
+//! `connect` and `bind`: performed on a copy of the caller's socket, towards the very file that was judged.
+
+use super::call::At;
+use super::caller::errno;
+use super::place::file_id;
+use super::reply::{Job, Reply};
+use super::rules::{Answer, Deed, Refusal};
+use super::walk::{self, Named};
+use super::{net, wait};
+use crate::sys::{address as socket, notify, peek};
+use ringfence_model::confinement::UnixSockets;
+use ringfence_model::{DenialKind, Origin};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, openat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+/// Longest address of any family: `struct sockaddr_storage`.
+const ADDRESS_MAX: u32 = 128;
+const UNIX_PATH_MAX: usize = 108;
+
+/// What a unix address means.
+enum UnixName {
+    Path(CString),
+    Abstract(Vec<u8>),
+    None,
+}
+
+fn unix_name(address: &[u8]) -> Result<UnixName, Errno> {
+    let Some(path) = address.get(2..) else { return Err(Errno::INVAL) };
+    match path.first() {
+        None => Ok(UnixName::None),
+        Some(0) => Ok(UnixName::Abstract(path.to_vec())),
+        Some(_) => {
+            let path = path.get(..path.len().min(UNIX_PATH_MAX)).unwrap_or_default();
+            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+            let path = path.get(..end).unwrap_or_default();
+            CString::new(path).map(UnixName::Path).map_err(|_| Errno::INVAL)
+        }
+    }
+}
+
+pub(super) fn family(address: &[u8]) -> Option<u16> {
+    Some(u16::from_ne_bytes(address.get(..2)?.try_into().ok()?))
+}
+
+fn unix_address(path: &[u8]) -> Vec<u8> {
+    let mut address = AddressFamily::UNIX.as_raw().to_ne_bytes().to_vec();
+    address.extend_from_slice(path);
+    address.push(0);
+    address
+}
+
+/// The caller's address and a copy of its socket.
+fn look(job: &Job<'_, '_>, fd: i32, address: u64, length: u32) -> Result<(OwnedFd, Vec<u8>), Errno> {
+    if length > ADDRESS_MAX {
+        return Err(Errno::INVAL);
+    }
+    let taken = job.caller.take(fd)?;
+    let address = job.caller.bytes(address, length as usize)?;
+    Ok((taken, address))
+}
+
+/// `connect`.
+pub(super) fn connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Reply {
+    perform_connect(job, fd, address, length).unwrap_or_else(Reply::Fail)
+}
+
+fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Result<Reply, Errno> {
+    let (taken, address) = look(job, fd, address, length)?;
+    if sockopt::socket_domain(&taken)? != AddressFamily::UNIX {
+        if !job.caller.alive() {
+            return Ok(Reply::Later);
+        }
+        if let Some(refusal) = net::judge(job, &taken, &address)? {
+            return Ok(job.refuse(refusal, "connect", net::display(&address).as_bytes()));
+        }
+        return connect_to(job, taken, address, None);
+    }
+    if family(&address) != Some(AddressFamily::UNIX.as_raw()) {
+        return connect_to(job, taken, address, None);
+    }
+    match unix_name(&address)? {
+        UnixName::None => connect_to(job, taken, address, None),
+        UnixName::Abstract(name) => {
+            if job.rules().plan.loopback.is_some() && !job.shared.inside.has_name(&name) {
+                let target = [b"@", name.get(1..).unwrap_or_default()].concat();
+                return Ok(job.refuse(made_outside(None), "connect", &target));
+            }
+            connect_to(job, taken, address, None)
+        }
+        UnixName::Path(path) => {
+            let at = At { dir: libc::AT_FDCWD, path: 0 };
+            let found = walk::find(&job.caller, at, &path)?;
+            let entry = match walk::name(&job.caller, found, true)? {
+                Named::Missing(_) => return Err(Errno::NOENT),
+                Named::There(_, entry) | Named::Nameless(entry) => entry,
+            };
+            if !job.caller.alive() {
+                return Ok(Reply::Later);
+            }
+            let stat = fstat(&entry)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+                return Err(Errno::CONNREFUSED);
+            }
+            let target = super::place::path_of(job.shared.proc.as_fd(), entry.as_fd())?;
+            if !job.shared.inside.has_file(file_id(&stat)) && !is_listed(job, file_id(&stat)) {
+                return Ok(job.refuse(made_outside(Some(&target)), "connect", &target));
+            }
+            let address = unix_address(format!("/proc/self/fd/{}", entry.as_raw_fd()).as_bytes());
+            connect_to(job, taken, address, Some(entry))
+        }
+    }
+}
+
+fn is_listed(job: &Job<'_, '_>, id: ringfence_model::facts::FileId) -> bool {
+    match &job.rules().plan.unix {
+        UnixSockets::Everything => true,
+        UnixSockets::Only(list) => {
+            list.iter().any(|listed| rustix::fs::stat(listed.value.as_path()).is_ok_and(|stat| file_id(&stat) == id))
+        }
+    }
+}
+
+fn made_outside(path: Option<&[u8]>) -> Refusal {
+    Refusal {
+        errno: Errno::ACCESS,
+        kind: DenialKind::UnixSocket,
+        rule: "unix-socket-outside",
+        origin: Origin::builtin("unix sockets made outside are not reachable"),
+        allow_with: path
+            .map(|path| format!("-c 'allow_unix_sockets=[\"{}\"]'", ringfence_model::text::escape_bytes(path)))
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// Connects; where that may wait, on a thread of its own. `entry` is kept open meanwhile.
+fn connect_to(job: &Job<'_, '_>, taken: OwnedFd, address: Vec<u8>, entry: Option<OwnedFd>) -> Result<Reply, Errno> {
+    let waits = !fcntl_getfl(&taken)?.contains(OFlags::NONBLOCK);
+    let datagram = sockopt::socket_type(&taken)? == SocketType::DGRAM;
+    if !waits || datagram {
+        let done = socket::connect(taken.as_fd(), &address).map_err(|error| errno(&error));
+        remember_source(job, &taken);
+        drop(entry);
+        return Ok(done.into());
+    }
+    let taken = Arc::new(taken);
+    let (ours, theirs, shared) = (Arc::clone(&taken), taken, Arc::clone(job.shared));
+    wait::elsewhere(
+        job,
+        move || {
+            let done = socket::connect(ours.as_fd(), &address).map_err(|error| errno(&error));
+            net::remember_source(&shared, &ours);
+            drop(entry);
+            done.into()
+        },
+        move || {
+            let _ = rustix::net::shutdown(&*theirs, rustix::net::Shutdown::Both);
+        },
+    )
+}
+
+fn remember_source(job: &Job<'_, '_>, taken: &OwnedFd) {
+    net::remember_source(job.shared, taken);
+}
+
+/// `bind`.
+pub(super) fn bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Reply {
+    perform_bind(job, fd, address, length).unwrap_or_else(Reply::Fail)
+}
+
+fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Result<Reply, Errno> {
+    let (taken, address) = look(job, fd, address, length)?;
+    let plain = |address: &[u8]| socket::bind(taken.as_fd(), address).map_err(|error| errno(&error));
+    let domain = sockopt::socket_domain(&taken)?;
+    if domain == AddressFamily::NETLINK && address.get(8..12).is_some_and(|groups| groups != [0; 4]) {
+        // Groups need a right that the supervisor may have and the caller hasn't.
+        return Err(Errno::PERM);
+    }
+    if domain != AddressFamily::UNIX {
+        if !job.caller.alive() {
+            return Ok(Reply::Later);
+        }
+        return Ok(net::bind(job, &taken, &address).into());
+    }
+    match unix_name(&address)? {
+        UnixName::None => Ok(plain(&address).into()),
+        UnixName::Abstract(name) => {
+            if !job.caller.alive() {
+                return Ok(Reply::Later);
+            }
+            let done = plain(&address);
+            if done.is_ok() {
+                job.shared.inside.add_name(name);
+            }
+            Ok(done.into())
+        }
+        UnixName::Path(path) => {
+            let at = At { dir: libc::AT_FDCWD, path: 0 };
+            let found = walk::find(&job.caller, at, &path)?;
+            if !job.caller.alive() {
+                return Ok(Reply::Later);
+            }
+            if found.name.is_empty() || walk::is_there(&found.parent, &found.name) {
+                return Err(Errno::ADDRINUSE);
+            }
+            let rules = job.rules();
+            let _order = rules.order(rules.concerns(&found.name));
+            match rules.judge(&found.parent, &found.name, Deed::Make, None) {
+                Ok(Answer::Exists) => return Err(Errno::ADDRINUSE),
+                Ok(Answer::Go) => {}
+                Err(refusal) => {
+                    let target = found.parent.path_to(&found.name)?;
+                    return Ok(job.refuse(refusal, "bind a socket", &target));
+                }
+            }
+            job.wear_umask()?;
+            // This thread's working directory is its own: so the name is looked up in the directory that was judged.
+            rustix::process::fchdir(found.parent.fd())?;
+            let done = plain(&unix_address(&found.name));
+            let _ = rustix::process::fchdir(&job.shared.proc);
+            if done.is_ok() {
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                if let Ok(file) = openat(found.parent.fd(), OsStr::from_bytes(&found.name), flags, Mode::empty()) {
+                    job.shared.inside.add_file(file);
+                }
+            }
+            Ok(done.into())
+        }
+    }
+}
+
+/// `socket` of the unix datagram type: it could send to any path, and every message would have to be looked at.
+pub(super) fn datagram_socket(job: &Job<'_, '_>) -> Reply {
+    let refusal = Refusal { rule: "unix-datagram", ..made_outside(None) };
+    job.refuse(refusal, "make a datagram socket", b"AF_UNIX SOCK_DGRAM")
+}
+
+/// `socketpair` of the unix datagram type: the caller gets a pair that keeps messages apart just as well, but whose ends
+/// ignore addresses.
+pub(super) fn pair(job: &Job<'_, '_>, kind: i32, protocol: i32, out: u64) -> Reply {
+    perform_pair(job, kind, protocol, out).unwrap_or_else(Reply::Fail)
+}
+
+fn perform_pair(job: &Job<'_, '_>, kind: i32, protocol: i32, out: u64) -> Result<Reply, Errno> {
+    if protocol != 0 && protocol != libc::AF_UNIX {
+        return Err(Errno::PROTONOSUPPORT);
+    }
+    let mut flags = SocketFlags::CLOEXEC;
+    if kind & libc::SOCK_NONBLOCK != 0 {
+        flags |= SocketFlags::NONBLOCK;
+    }
+    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    let close = kind & libc::SOCK_CLOEXEC != 0;
+    let listener = job.shared.listener.as_fd();
+    let give = |fd: &OwnedFd| notify::add_fd(listener, job.id, fd.as_fd(), close).map_err(|error| errno(&error));
+    let (one, other) = (give(&one)?, give(&other)?);
+    let mut numbers = one.to_ne_bytes().to_vec();
+    numbers.extend_from_slice(&other.to_ne_bytes());
+    if !job.caller.alive() {
+        return Ok(Reply::Later);
+    }
+    peek::process_vm_writev(job.caller.thread, out, &numbers).map_err(|error| errno(&error))?;
+    Ok(Reply::Value(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unterminated_address_of_full_length_is_a_path() {
+        let mut address = 1u16.to_ne_bytes().to_vec();
+        address.extend_from_slice(&[b'a'; 120]);
+        let Ok(UnixName::Path(path)) = unix_name(&address) else { panic!("not a path") };
+        assert_eq!(path.to_bytes().len(), UNIX_PATH_MAX);
+        assert!(matches!(unix_name(&1u16.to_ne_bytes()), Ok(UnixName::None)));
+        assert!(matches!(unix_name(b"\x01\x00\x00x"), Ok(UnixName::Abstract(_))));
+        assert!(unix_name(b"\x01").is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! `/dev/tty`: it means the terminal of whoever opens it, so it is opened by its real name.
+
+use super::reply::{Job, Reply};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, major, makedev, minor, openat2};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+
+/// Whether a device number is that of `/dev/tty`.
+#[must_use]
+pub(super) fn is_own_terminal(device: u64) -> bool {
+    major(device) == 5 && minor(device) == 0
+}
+
+/// Opens the caller's own terminal.
+pub(super) fn open(job: &Job<'_, '_>, flags: OFlags, close_on_exec: bool) -> Result<Reply, Errno> {
+    let Some(number) = job.caller.terminal()? else { return Err(Errno::NXIO) };
+    // As in `/proc/PID/stat`: minor number in bits 0-7 and 20-31, major in bits 8-15 (proc_pid_stat(5)).
+    let wanted = ((number >> 8) & 0xff, (number & 0xff) | ((number >> 12) & 0xfff00));
+    let fd = find(job, wanted, flags - OFlags::CREATE - OFlags::EXCL - OFlags::TRUNC)?;
+    Ok(Reply::Descriptor(fd, close_on_exec))
+}
+
+fn find(job: &Job<'_, '_>, (major_number, minor_number): (u32, u32), flags: OFlags) -> Result<OwnedFd, Errno> {
+    let names: [String; 3] = match major_number {
+        136..=143 => {
+            let number = (major_number - 136) * 256 + minor_number;
+            [format!("dev/pts/{number}"), String::new(), String::new()]
+        }
+        4 if minor_number < 64 => [format!("dev/tty{minor_number}"), String::new(), String::new()],
+        4 => [format!("dev/ttyS{}", minor_number - 64), String::new(), String::new()],
+        _ => [format!("dev/hvc{minor_number}"), format!("dev/ttyAMA{minor_number}"), "dev/console".to_owned()],
+    };
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let Ok(fd) = openat2(job.caller.root(), name.as_str(), flags, Mode::empty(), ResolveFlags::IN_ROOT) else {
+            continue;
+        };
+        let stat = fstat(&fd)?;
+        let same = stat.st_rdev == makedev(major_number, minor_number);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && same {
+            return Ok(fd);
+        }
+    }
+    // It isn't in the caller's `/dev`; but what it has open may be it.
+    for fd in 0..3 {
+        let Ok(entry) = job.caller.descriptor(fd) else { continue };
+        if fstat(&entry)?.st_rdev == makedev(major_number, minor_number) {
+            return super::open::reopen(job.caller.proc, std::os::fd::AsFd::as_fd(&entry), flags);
+        }
+    }
+    Err(Errno::NXIO)
+}

@@ -1,0 +1,155 @@
+//! Which system calls the broker is asked about, as rows of the filter. Pure: a table in, rows out.
+
+use crate::linux::filter::{Action, Condition, Row};
+use Condition::{AnyBit, Differs64, Equal, Masked};
+use serde::{Deserialize, Serialize};
+
+/// Groups of calls the broker judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traps {
+    /// Calls that give a name to something: creating opens, `mkdir`, `mknod`, `symlink`, `link`, `rename`, `bind`.
+    pub names: bool,
+    /// Opens for writing of what exists, and `truncate`.
+    pub writes: bool,
+    /// Every other open, and `execve`.
+    pub reads: bool,
+    /// `unlink`, `rmdir`.
+    pub removals: bool,
+    /// `chmod`, `chown`, times, extended attributes.
+    pub metadata: bool,
+    /// `connect`, and unix datagram sockets.
+    pub unix: bool,
+    /// Sending internet datagrams to an address.
+    pub datagrams: bool,
+    /// `prlimit`, `setpriority` and their like on other processes.
+    pub processes: bool,
+}
+
+const CREATE: u32 = libc::O_CREAT.cast_unsigned();
+/// Whatever changes a file; `O_TMPFILE` without the bit that it shares with `O_DIRECTORY`.
+const WRITE: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_TRUNC).cast_unsigned() | 0o20_000_000;
+
+/// Calls that are always asked about, by group.
+const NAMES: &[&str] = &[
+    "creat",
+    "mkdir",
+    "mkdirat",
+    "mknod",
+    "mknodat",
+    "symlink",
+    "symlinkat",
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "bind",
+    "umask",
+];
+const METADATA: &[&str] = &[
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "lchown",
+    "fchown",
+    "fchownat",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "removexattr",
+    "lremovexattr",
+    "fremovexattr",
+];
+/// Calls that callers can do without, since the older ones do the same.
+const METADATA_NEWER: &[&str] = &["fchmodat2", "setxattrat", "removexattrat", "file_setattr"];
+/// `ioctl`s that change a file's flags, through a descriptor that may only read (`FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`).
+const FLAG_IOCTLS: [u32; 2] = [0x4008_6602, 0x401c_5820];
+/// Calls whose first argument is another process; 0 is the caller.
+const PROCESSES: &[&str] = &["prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"];
+
+/// The rows of `traps`. They stand behind those that forbid calls.
+#[must_use]
+pub fn rows(traps: Traps) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let always = |rows: &mut Vec<Row>, calls: &[&'static str]| {
+        rows.extend(calls.iter().map(|call| Row::always(call, Action::Notify)));
+    };
+    let mut open_bits = 0;
+    if traps.names {
+        open_bits |= CREATE;
+        always(&mut rows, NAMES);
+    }
+    if traps.writes {
+        open_bits |= CREATE | WRITE;
+        always(&mut rows, &["truncate"]);
+    }
+    if traps.reads {
+        always(&mut rows, &["open", "openat", "execve", "execveat"]);
+    } else if open_bits != 0 {
+        rows.push(Row::when("open", &[AnyBit(1, open_bits)], Action::Notify));
+        rows.push(Row::when("openat", &[AnyBit(2, open_bits)], Action::Notify));
+    }
+    if traps.removals {
+        always(&mut rows, &["unlink", "unlinkat", "rmdir"]);
+    } else if traps.names {
+        // A root that is empty could be removed and made anew.
+        rows.push(Row::when("unlinkat", &[AnyBit(2, libc::AT_REMOVEDIR.cast_unsigned())], Action::Notify));
+        always(&mut rows, &["rmdir"]);
+    }
+    if traps.metadata {
+        always(&mut rows, METADATA);
+        rows.extend(METADATA_NEWER.iter().map(|call| Row::always(call, Action::Errno(libc::ENOSYS))));
+        for request in FLAG_IOCTLS {
+            rows.push(Row::when("ioctl", &[Equal(1, request)], Action::Errno(libc::EPERM)));
+        }
+    }
+    if traps.unix {
+        always(&mut rows, &["connect"]);
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+            // The raw type of the unix family is a datagram socket too.
+            let when = [Equal(0, libc::AF_UNIX.cast_unsigned()), Masked(1, 0xf, kind.cast_unsigned())];
+            rows.push(Row::when("socket", &when, Action::Notify));
+            rows.push(Row::when("socketpair", &when, Action::Notify));
+        }
+    }
+    if traps.datagrams {
+        rows.push(Row::when("sendto", &[Differs64(4, 0)], Action::Notify));
+        always(&mut rows, &["sendmsg", "sendmmsg"]);
+    }
+    if traps.processes {
+        rows.extend(PROCESSES.iter().map(|call| Row::when(call, &[Differs64(0, 0)], Action::Notify)));
+        // Who is meant depends on two registers: a user, for one.
+        always(&mut rows, &["setpriority", "ioprio_set"]);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linux::filter::{Arch, program};
+
+    #[test]
+    fn every_row_compiles_for_every_processor() {
+        let all = Traps {
+            names: true,
+            writes: true,
+            reads: false,
+            removals: true,
+            metadata: true,
+            unix: true,
+            datagrams: true,
+            processes: true,
+        };
+        for traps in [all, Traps { reads: true, ..all }, Traps { names: true, ..Traps::default() }] {
+            for arch in [Arch::X86_64, Arch::Aarch64] {
+                program(arch, &rows(traps)).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Linux: walks the plan, makes the sandbox, runs commands in it. It decides nothing; what it does is in the plan.
+
+pub mod broker;
+pub mod filter;
+pub(crate) mod ops;
+pub(crate) mod perform;
+mod prepared;
+pub mod seam;
+mod spawn;
+mod supervise;
+mod terminal;
+
+pub use prepared::Prepared;
+pub use spawn::{Ahead, Sandbox};
+pub use supervise::{Killer, Running};

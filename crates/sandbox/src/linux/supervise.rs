@@ -1,0 +1,467 @@
+//! Supervises: waits for the command, passes signals on, keeps the terminal, serves the broker, keeps the clock.
+
+use super::seam::{Broker, BrokerFactory, BrokerStart};
+use super::spawn::{Memory, Started, owned, supervisor};
+use super::terminal::Terminal;
+use crate::child::{self, Shared, Work, word};
+use crate::enforced::{Enforced, StartError, StepResult};
+use crate::plan::{Act, GroupKind, Limit, Plan};
+use crate::run::{Command, Outcome, Pipes, Signals};
+use crate::sys::{fs, process, signal, socket};
+use ringfence_model::report::{Exit, LimitKind};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// How long a command that ran out of time may take to end by itself.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Signals that are passed on. Stop signals of the terminal reach the command by themselves; whether it stops is its
+/// own decision, and the supervisor follows.
+const FORWARDED: &[i32] = &[
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGWINCH,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGCONT,
+];
+
+/// What a start leaves in hand.
+pub(super) struct Parts<'p> {
+    pub plan: &'p Plan,
+    pub started: Started,
+    pub broker: Option<Box<dyn BrokerFactory>>,
+    pub began: Instant,
+    /// What was done before, in a prepared sandbox.
+    pub before: Option<&'p Work>,
+}
+
+/// Memory that a first process may still use while it ends.
+struct Ending {
+    pidfd: OwnedFd,
+    _memory: Memory,
+}
+
+/// First processes whose end nobody waited for. Their memory is given back when they are gone.
+static ENDING: Mutex<Vec<Ending>> = Mutex::new(Vec::new());
+
+/// A command that runs.
+pub struct Running<'p> {
+    plan: &'p Plan,
+    memory: Option<Memory>,
+    pid: i32,
+    pidfd: OwnedFd,
+    socket: OwnedFd,
+    broker: Option<Box<dyn Broker>>,
+    enforced: Vec<Enforced>,
+    pipes: Pipes,
+    proxy_sockets: Vec<(u16, OwnedFd)>,
+    signals: Option<OwnedFd>,
+    terminal: Option<Terminal>,
+    mask: signal::Mask,
+    began: Instant,
+}
+
+/// Ends a command and everything inside with it. After that command's own end it does nothing.
+#[derive(Debug)]
+pub struct Killer {
+    pidfd: OwnedFd,
+}
+
+impl Killer {
+    /// Ends it, now.
+    pub fn kill(&self) {
+        let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+}
+
+impl std::fmt::Debug for Running<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("pid", &self.pid).finish_non_exhaustive()
+    }
+}
+
+impl<'p> Running<'p> {
+    /// Waits until the command runs, or until it is clear why it can't.
+    pub(super) fn started(
+        parts: Parts<'p>,
+        pipes: Pipes,
+        command: Command,
+        terminal: Option<Terminal>,
+    ) -> Result<Self, StartError> {
+        let Parts { plan, started, broker, began, before } = parts;
+        let Started { memory, pid, pidfd, socket, mask } = started;
+        let mut running = Self {
+            plan,
+            memory: Some(memory),
+            pid,
+            pidfd,
+            socket,
+            broker: None,
+            enforced: Vec::new(),
+            pipes,
+            proxy_sockets: Vec::new(),
+            signals: None,
+            terminal,
+            mask,
+            began,
+        };
+        running.enforced = running.results(broker.as_deref());
+        running.await_start(&command, broker)?;
+        running.look_at_lenient(before);
+        if command.signals == Signals::Forward {
+            let wanted = FORWARDED.iter().fold(0, |mask, signal| mask | signal::only(*signal));
+            let signals = signal::signalfd(wanted).map_err(|errno| supervisor("watch signals", errno))?;
+            running.signals = Some(owned(signals));
+            signal::set_mask(mask | wanted);
+        }
+        Ok(running)
+    }
+
+    fn await_start(
+        &mut self,
+        command: &Command,
+        mut factory: Option<Box<dyn BrokerFactory>>,
+    ) -> Result<(), StartError> {
+        loop {
+            let mut bytes = [0u8; 8];
+            let mut fds = [
+                libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: self.broker_descriptor(), events: libc::POLLIN, revents: 0 },
+            ];
+            let _ = fs::poll(&mut fds, -1);
+            let [message, ended, notified] = fds;
+            if notified.revents != 0 {
+                self.serve();
+            }
+            if message.revents & libc::POLLIN != 0 {
+                let received = socket::receive(self.socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT);
+                let Ok((8, descriptor)) = received else { continue };
+                let descriptor = descriptor.map(owned);
+                let (kind, value) = pair(bytes);
+                match (kind, descriptor) {
+                    (word::STARTED, _) => return Ok(()),
+                    (word::FAILED, _) => return Err(self.failed(value)),
+                    (word::NOT_EXECUTED, _) => return Err(self.not_executed(command)),
+                    (word::PROXY_SOCKET, Some(fd)) => {
+                        self.proxy_sockets.push((u16::try_from(value).unwrap_or(0), fd));
+                    }
+                    (word::LISTENER, Some(listener)) => {
+                        let Some(factory) = factory.take() else { continue };
+                        let start = BrokerStart {
+                            listener,
+                            first_process: self.pidfd.as_fd(),
+                            first_pid: self.pid,
+                            plan: self.plan,
+                        };
+                        let broker = factory
+                            .start(start)
+                            .map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
+                        self.broker = Some(broker);
+                    }
+                    _ => {}
+                }
+            } else if ended.revents != 0 {
+                let cause = io::Error::other("process 1 of the sandbox ended before the command started");
+                return Err(StartError::Supervisor { what: "start the sandbox".to_owned(), cause });
+            }
+        }
+    }
+
+    fn failed(&self, operation: u32) -> StartError {
+        let Some(Memory { shared, work: Some(work), .. }) = &self.memory else {
+            return supervisor("start the sandbox", crate::sys::Errno(libc::EIO));
+        };
+        failure(self.plan, shared, work, operation)
+    }
+
+    fn not_executed(&self, command: &Command) -> StartError {
+        let (errno, stage) = match &self.memory {
+            Some(Memory { shared, .. }) => (shared.exec_errno.load(SeqCst), shared.exec_stage.load(SeqCst)),
+            None => (libc::EIO, child::stage::NONE),
+        };
+        let cause = io::Error::from_raw_os_error(errno);
+        let program = command.argv.first().map(|program| program.display()).unwrap_or_default();
+        if stage != child::stage::EXEC {
+            return StartError::Tier {
+                tier: self.plan.tier,
+                what: child::stage_name(stage).to_owned(),
+                remedy: String::new(),
+                cause,
+            };
+        }
+        match errno {
+            libc::ENOENT | libc::ENOTDIR => StartError::NotFound { program, cause },
+            _ => StartError::NotExecutable { program, cause },
+        }
+    }
+
+    /// What is known of each step before anything is done.
+    fn results(&self, broker: Option<&dyn BrokerFactory>) -> Vec<Enforced> {
+        self.plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| {
+                let result = match (&step.act, broker) {
+                    (Act::Broker(wish), Some(broker)) => broker.holds(wish),
+                    (Act::Broker(_), None) => StepResult::Absent {
+                        why: "no broker takes part in this run".to_owned(),
+                        remedy: "run it with the broker".to_owned(),
+                    },
+                    _ => StepResult::Held,
+                };
+                Enforced { index, promise: step.promise, origin: step.origin.clone(), result }
+            })
+            .collect()
+    }
+
+    /// Steps that failed and may.
+    fn look_at_lenient(&mut self, before: Option<&Work>) {
+        let own = self.memory.as_ref().and_then(|memory| memory.work.as_deref());
+        for work in own.into_iter().chain(before) {
+            for (enforced, errno) in self.enforced.iter_mut().zip(&work.step_errno) {
+                let errno = errno.load(SeqCst);
+                if errno == 0 {
+                    continue;
+                }
+                enforced.result = StepResult::Absent {
+                    why: io::Error::from_raw_os_error(errno).to_string(),
+                    remedy: "run `ringfence doctor`".to_owned(),
+                };
+            }
+        }
+    }
+
+    /// What became of each step.
+    #[must_use]
+    pub fn enforced(&self) -> &[Enforced] {
+        &self.enforced
+    }
+
+    /// Our ends of the command's pipes.
+    pub fn pipes(&mut self) -> &mut Pipes {
+        &mut self.pipes
+    }
+
+    /// Listening sockets inside, for the proxy: port and socket.
+    pub fn proxy_sockets(&mut self) -> Vec<(u16, OwnedFd)> {
+        std::mem::take(&mut self.proxy_sockets)
+    }
+
+    /// Sends the command a signal.
+    pub fn signal(&self, signal: i32) {
+        say(&self.socket, word::SIGNAL, signal as u32);
+    }
+
+    /// Ends the command and everything inside, now.
+    pub fn kill(&self) {
+        let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+
+    /// A handle that can end the command from another thread, also while one waits for it.
+    pub fn killer(&self) -> std::io::Result<Killer> {
+        self.pidfd.try_clone().map(|pidfd| Killer { pidfd })
+    }
+
+    /// Waits until the command has ended.
+    pub fn wait(mut self) -> Outcome {
+        let limit = self.plan.steps.iter().find_map(|step| match step.act {
+            Act::Limit { limit: Limit::WallClock(milliseconds) } => Some(Duration::from_millis(milliseconds)),
+            _ => None,
+        });
+        let mut deadline = limit.map(|limit| self.began + limit);
+        let mut timed_out = false;
+        let exit = loop {
+            let left = deadline.map_or(-1, |deadline| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                i64::try_from(left.as_millis()).unwrap_or(i64::MAX).saturating_add(1)
+            });
+            let mut fds = [
+                libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: self.broker_descriptor(), events: libc::POLLIN, revents: 0 },
+                libc::pollfd {
+                    fd: self.signals.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+                    events: libc::POLLIN,
+                    revents: 0,
+                },
+            ];
+            let _ = fs::poll(&mut fds, left);
+            let [message, ended, notified, signalled] = fds;
+            if notified.revents != 0 {
+                self.serve();
+            }
+            if signalled.revents != 0 {
+                self.pass_signals();
+            }
+            if message.revents & libc::POLLIN != 0 {
+                if let Some(status) = self.message() {
+                    break status;
+                }
+            } else if ended.revents != 0 {
+                break libc::SIGKILL;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                if timed_out {
+                    self.kill();
+                    deadline = None;
+                } else {
+                    timed_out = true;
+                    self.signal(libc::SIGTERM);
+                    self.signal(libc::SIGCONT);
+                    deadline = Some(Instant::now() + GRACE);
+                }
+            }
+        };
+        if let Some(terminal) = &self.terminal {
+            terminal.restore();
+        }
+        let denials = self.broker.take().map(|broker| broker.finish()).unwrap_or_default();
+        Outcome {
+            exit: if timed_out { Exit::Timeout } else { self.exit(exit) },
+            tier: self.plan.tier,
+            enforced: std::mem::take(&mut self.enforced),
+            denials,
+            duration: self.began.elapsed(),
+        }
+    }
+
+    fn exit(&self, status: i32) -> Exit {
+        if libc::WIFEXITED(status) {
+            return Exit::Code(libc::WEXITSTATUS(status));
+        }
+        let signal = libc::WTERMSIG(status);
+        let limited = |wanted: fn(&Limit) -> bool| {
+            self.plan.steps.iter().any(|step| matches!(&step.act, Act::Limit { limit } if wanted(limit)))
+        };
+        match signal {
+            libc::SIGXCPU if limited(|limit| matches!(limit, Limit::CpuTime(_))) => Exit::Limit(LimitKind::CpuTime),
+            libc::SIGXFSZ if limited(|limit| matches!(limit, Limit::FileSize(_))) => Exit::Limit(LimitKind::FileSize),
+            signal => Exit::Signal(signal),
+        }
+    }
+
+    fn broker_descriptor(&self) -> i32 {
+        self.broker.as_ref().and_then(|broker| broker.descriptor()).map_or(-1, |fd| fd.as_raw_fd())
+    }
+
+    fn serve(&mut self) {
+        if let Some(broker) = &mut self.broker
+            && broker.serve().is_err()
+        {
+            // A broker that can't go on must not let the command go on without it.
+            self.kill();
+            self.broker = None;
+        }
+    }
+
+    /// One message of process 1; the wait status if the command has ended.
+    fn message(&mut self) -> Option<i32> {
+        let mut bytes = [0u8; 8];
+        let Ok((8, _)) = socket::receive(self.socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT) else { return None };
+        match pair(bytes) {
+            (word::ENDED, status) => Some(status as i32),
+            (word::STOPPED, signal) => {
+                self.stopped(signal as i32);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The command has stopped: so does the supervisor, that the shell sees it; continued, it continues the command.
+    fn stopped(&self, _signal: i32) {
+        if self.signals.is_none() {
+            return;
+        }
+        let own_group = self.plan.steps.iter().any(|step| step.act == Act::Group { kind: GroupKind::Own });
+        let holder = self.terminal.as_ref().filter(|_| own_group).and_then(Terminal::holder);
+        let _ = process::kill(process::getpid(), libc::SIGSTOP);
+        if let (Some(terminal), Some(group)) = (&self.terminal, holder) {
+            terminal.give_to(group);
+        }
+        self.signal(libc::SIGCONT);
+    }
+
+    /// Signals that came meanwhile. What the terminal sent to the whole group has reached the command already, unless
+    /// it has a group of its own.
+    fn pass_signals(&self) {
+        let Some(fd) = &self.signals else { return };
+        let mut info = [0u8; 128];
+        while let Ok(128) = fs::read(fd.as_raw_fd(), &mut info) {
+            let number =
+                |at: usize| info.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes);
+            let (signal, code) = (number(0), number(8));
+            const KERNEL: i32 = 0x80;
+            if code != KERNEL || signal == libc::SIGWINCH {
+                self.signal(signal);
+            }
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.restore();
+        }
+        if self.signals.is_some() {
+            signal::set_mask(self.mask);
+        }
+        let Some(memory) = self.memory.take() else { return };
+        self.kill();
+        match (self.pidfd.try_clone(), ENDING.lock()) {
+            (Ok(pidfd), Ok(mut ending)) => {
+                ending.retain(|old| !process::reap(old.pidfd.as_raw_fd()));
+                ending.push(Ending { pidfd, _memory: memory });
+            }
+            // Without a descriptor nobody could tell when the memory is free.
+            _ => std::mem::forget(memory),
+        }
+    }
+}
+
+/// Why process 1, or the keeper, gave up.
+pub(super) fn failure(plan: &Plan, shared: &Shared, work: &Work, operation: u32) -> StartError {
+    let errno = crate::sys::Errno(shared.failed_errno.load(SeqCst));
+    let operation = work.program.operations.get(operation as usize);
+    let step = operation.and_then(|operation| plan.steps.get(operation.step as usize));
+    match (operation, step) {
+        (Some(operation), Some(step)) => StartError::Step {
+            step: Box::new(step.clone()),
+            what: operation.op.describe(),
+            remedy: String::new(),
+            cause: errno.into(),
+        },
+        _ => StartError::Tier {
+            tier: plan.tier,
+            what: "start a process inside".to_owned(),
+            remedy: "run `ringfence doctor`".to_owned(),
+            cause: errno.into(),
+        },
+    }
+}
+
+pub(super) fn say(socket: &OwnedFd, kind: u32, value: u32) {
+    let mut bytes = [0u8; 8];
+    let (first, second) = bytes.split_at_mut(4);
+    first.copy_from_slice(&kind.to_ne_bytes());
+    second.copy_from_slice(&value.to_ne_bytes());
+    let _ = socket::send(socket.as_raw_fd(), &bytes, &[]);
+}
+
+pub(super) fn pair(bytes: [u8; 8]) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = bytes;
+    (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]))
+}

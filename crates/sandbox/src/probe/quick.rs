@@ -1,0 +1,47 @@
+//! The quick facts: what a start needs to know, without a process made for it.
+//!
+//! What can only be found by making a sandbox is taken to work: the start itself finds out, says which operation failed
+//! and why, and the caller chooses another tier.
+
+use crate::host::{HostFacts, LinuxFacts, System, Tried};
+use crate::sys::{process, security};
+use std::path::Path;
+
+/// Facts for a start on this machine.
+#[must_use]
+pub fn quick() -> HostFacts {
+    let (uid, _) = process::identity();
+    let kernel = process::kernel_version();
+    HostFacts {
+        system: System::Linux,
+        arch: std::env::consts::ARCH.to_owned(),
+        kernel,
+        uid: Some(uid),
+        sys_admin: uid == 0,
+        linux: Some(LinuxFacts {
+            namespaces: Tried::Works,
+            mount_api: since(kernel, (5, 12)),
+            own_proc: Tried::Works,
+            landlock_abi: security::landlock_abi(),
+            landlock_unix: Tried::Untried,
+            seccomp: Tried::Works,
+            notification: since(kernel, (5, 14)),
+            sync_wake: since(kernel, (6, 6)),
+            cgroup: None,
+            procfs: Path::new("/proc/self/ns").exists(),
+            yama: None,
+        }),
+        bwrap: None,
+        container: None,
+    }
+}
+
+fn since(kernel: (u32, u32), first: (u32, u32)) -> Tried {
+    if kernel >= first {
+        return Tried::Works;
+    }
+    Tried::Fails {
+        why: format!("the kernel is {}.{}", kernel.0, kernel.1),
+        remedy: Some(format!("use a kernel from {}.{} on", first.0, first.1)),
+    }
+}

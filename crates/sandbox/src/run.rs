@@ -1,0 +1,84 @@
+//! The face: a command with its streams, a running one, and what became of it.
+
+use crate::enforced::Enforced;
+use ringfence_model::report::Exit;
+use ringfence_model::{Denial, OsText, Tier};
+use std::time::Duration;
+
+/// What to run in a prepared sandbox.
+#[derive(Debug)]
+pub struct Command {
+    /// Program and arguments; the first is looked up in the `PATH` of the plan's environment, inside the sandbox.
+    pub argv: Vec<OsText>,
+    /// Standard input.
+    pub stdin: Stdio,
+    /// Standard output.
+    pub stdout: Stdio,
+    /// Standard error.
+    pub stderr: Stdio,
+    /// What happens to signals that the supervisor gets.
+    pub signals: Signals,
+}
+
+impl Command {
+    /// A command that has the supervisor's own streams.
+    pub fn new(argv: impl IntoIterator<Item = impl Into<OsText>>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            stdin: Stdio::Inherit,
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            signals: Signals::Leave,
+        }
+    }
+}
+
+/// One standard stream of a command.
+#[derive(Debug)]
+pub enum Stdio {
+    /// The supervisor's.
+    Inherit,
+    /// `/dev/null`.
+    Null,
+    /// A new pipe, whose other end is in [`Pipes`].
+    Piped,
+    /// This descriptor.
+    #[cfg(unix)]
+    Descriptor(std::os::fd::OwnedFd),
+}
+
+/// The supervisor's ends of pipes.
+#[derive(Debug, Default)]
+pub struct Pipes {
+    /// To write to standard input.
+    pub stdin: Option<std::fs::File>,
+    /// To read standard output.
+    pub stdout: Option<std::fs::File>,
+    /// To read standard error.
+    pub stderr: Option<std::fs::File>,
+}
+
+/// What happens to signals that the supervisor gets while it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signals {
+    /// They are passed on to the command, job control works, and the terminal is restored afterwards. For front ends
+    /// with one command and one thread.
+    Forward,
+    /// They are the caller's business.
+    Leave,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How the command ended.
+    pub exit: Exit,
+    /// What held it.
+    pub tier: Tier,
+    /// What became of each step.
+    pub enforced: Vec<Enforced>,
+    /// What the broker refused.
+    pub denials: Vec<Denial>,
+    /// From start to end.
+    pub duration: Duration,
+}

@@ -1,0 +1,16 @@
+//! Tasks that need the project's own types: what is generated, and the run of all tests.
+
+#![forbid(unsafe_code)]
+
+pub mod generate;
+pub mod layers;
+pub mod tests;
+pub mod user;
+
+use std::path::{Path, PathBuf};
+
+/// The directory of the whole project.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}

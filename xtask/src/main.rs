@@ -1,0 +1,25 @@
+//! `cargo xtask generate [--check]`, `cargo xtask test`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask generate [--check] | cargo xtask test";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["generate"] => xtask::generate::write(),
+        ["generate", "--check"] => xtask::generate::check(),
+        ["test"] => return xtask::tests::run(),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
