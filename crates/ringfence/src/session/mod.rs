@@ -4,6 +4,7 @@
 //! [`Session::perform`] runs what was authorized. There is no second road.
 
 mod act;
+mod apply;
 mod authorize;
 mod edits;
 mod open;
@@ -12,6 +13,7 @@ mod record;
 mod rules;
 
 pub use act::{Gathered, git_findings};
+pub use apply::{Applied, ApplyError};
 pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
 pub use open::{OpenError, Opening, redactor, reviewer};
