@@ -27,6 +27,8 @@ pub mod approver;
 pub mod facts;
 pub mod grants;
 pub mod prompt;
+#[cfg(all(feature = "egress", unix))]
+pub mod network;
 pub mod session;
 pub mod under;
 

@@ -1,6 +1,10 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
+#[cfg(target_os = "linux")]
+mod ask;
 mod completions;
+#[cfg(target_os = "linux")]
+mod decide;
 mod doctor;
 mod log;
 pub mod plan;
@@ -9,6 +13,8 @@ mod prove;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
+mod session;
 mod status;
 
 use crate::args::Command;
@@ -30,13 +36,17 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),
         #[cfg(target_os = "linux")]
-        Command::Sandbox(args) | Command::Run(args) => run::sandbox(&args),
+        Command::Sandbox(args) => run::sandbox(&args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => decide::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Explain(args) => decide::explain(&args),
         #[cfg(target_os = "linux")]
         Command::Prove(args) => prove::main(&args),
         #[cfg(target_os = "linux")]
         Command::Attack(args) => crate::prove::inside::main(&args),
         #[cfg(not(target_os = "linux"))]
-        Command::Sandbox(_) | Command::Run(_) | Command::Prove(_) | Command::Attack(_) => {
+        Command::Sandbox(_) | Command::Run(_) | Command::Explain(_) | Command::Prove(_) | Command::Attack(_) => {
             Err(Failure::new("this system's sandbox isn't part of this build"))
         }
     };

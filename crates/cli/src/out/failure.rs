@@ -12,6 +12,7 @@ pub struct Failure {
     status: u8,
     text: String,
     causes: Vec<String>,
+    because: Vec<String>,
     origin: Option<Origin>,
     hints: Vec<String>,
 }
@@ -19,7 +20,14 @@ pub struct Failure {
 impl Failure {
     /// A failure to start: exit status 125.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { status: status::FAILED, text: text.into(), causes: Vec::new(), origin: None, hints: Vec::new() }
+        Self {
+            status: status::FAILED,
+            text: text.into(),
+            causes: Vec::new(),
+            because: Vec::new(),
+            origin: None,
+            hints: Vec::new(),
+        }
     }
 
     /// From an error and what lies behind it.
@@ -50,6 +58,13 @@ impl Failure {
         self
     }
 
+    /// As this, with a further reason of policy.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.because.push(reason.into());
+        self
+    }
+
     /// As this, with the setting at fault.
     #[must_use]
     pub fn origin(mut self, origin: impl Into<Option<Origin>>) -> Self {
@@ -64,11 +79,18 @@ impl Failure {
         self
     }
 
+    /// The exit status it ends with.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        self.status
+    }
+
     /// As shown.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
         let mut lines = vec![format!("{} {}", paint.bad("ringfence:"), self.text)];
         lines.extend(self.causes.iter().map(|cause| format!("  caused by: {cause}")));
+        lines.extend(self.because.iter().map(|reason| format!("  because: {reason}")));
         lines.extend(self.origin.iter().map(|origin| format!("  set at: {origin}")));
         lines.extend(self.hints.iter().map(|hint| format!("  {} {hint}", paint.warn("hint:"))));
         lines.join("\n")
