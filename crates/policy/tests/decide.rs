@@ -33,7 +33,12 @@ fn flag<T>(value: T) -> Sourced<T> {
 }
 
 fn settings(mode: SandboxMode, policy: ApprovalPolicy) -> Settings {
-    Settings { sandbox_mode: flag(mode), approval_policy: flag(policy), exclude_slash_tmp: flag(true), ..Settings::default() }
+    Settings {
+        sandbox_mode: flag(mode),
+        approval_policy: flag(policy),
+        exclude_slash_tmp: flag(true),
+        ..Settings::default()
+    }
 }
 
 fn auto() -> Settings {
@@ -227,10 +232,7 @@ fn ap_07_a_wish_for_everything_is_marked_and_requirements_win_over_it() {
         let network = network.iter().map(|host| (*host).to_owned()).collect();
         asking("make", Placement::With(More { write, network, ..More::default() }))
     };
-    for (action, mark) in [
-        (wish(&["/"], &[]), "write everywhere"),
-        (wish(&["/out"], &["*"]), "every host"),
-    ] {
+    for (action, mark) in [(wish(&["/"], &[]), "write everywhere"), (wish(&["/out"], &["*"]), "every host")] {
         match judge(&auto(), &action).verdict {
             Verdict::Ask(question) => assert!(question.marks.iter().any(|text| text.contains(mark)), "{question:?}"),
             other => panic!("{other:?}"),
@@ -238,7 +240,8 @@ fn ap_07_a_wish_for_everything_is_marked_and_requirements_win_over_it() {
     }
     let mut settings = auto();
     let requirement = Origin::File { file: OsText::new("r"), line: 1, column: 1, layer: Layer::SystemRequirements };
-    settings.filesystem.deny_read = vec![DeniedRead { pattern: PathPattern::Path(abs("/s")), origin: requirement.clone() }];
+    settings.filesystem.deny_read =
+        vec![DeniedRead { pattern: PathPattern::Path(abs("/s")), origin: requirement.clone() }];
     let action = asking("make", Placement::Outside);
     let exact = Scope::Exact { identity: facts(&world(), &action).identity };
     for grants in [vec![], vec![grant(exact, Placement::Outside)]] {
@@ -289,8 +292,17 @@ fn cmd_27_prompt_and_forbid_see_through_and_allow_never_widens() {
     );
     let run = |action: &Action| judge_with(&auto(), &set, &[], action);
     for action in [
-        bash("rm x"), bash("true; rm x"), exec("/bin/rm x"), exec("sudo rm x"), exec("env rm x"), exec("xargs rm"),
-        exec("busybox rm x"), bash("command rm x"), bash("\\rm x"), bash("r\"\"m x"), bash("echo $(rm x)"),
+        bash("rm x"),
+        bash("true; rm x"),
+        exec("/bin/rm x"),
+        exec("sudo rm x"),
+        exec("env rm x"),
+        exec("xargs rm"),
+        exec("busybox rm x"),
+        bash("command rm x"),
+        bash("\\rm x"),
+        bash("r\"\"m x"),
+        bash("echo $(rm x)"),
     ] {
         assert!(matches!(run(&action).verdict, Verdict::Refuse(_)), "{action:?}");
     }
@@ -298,19 +310,29 @@ fn cmd_27_prompt_and_forbid_see_through_and_allow_never_widens() {
     assert_eq!(run_of(&run(&bash("git status; git log"))).placement, Placement::Outside);
     let padded = format!("{}rm x", "true; ".repeat(60));
     assert!(matches!(run(&bash(&padded)).verdict, Verdict::Refuse(_)), "no cap loosens");
-    assert_eq!(ask_kind(&run(&bash("sudo reboot > x"))), QuestionKind::Dangerous, "danger inside what is allowed outside");
+    assert_eq!(
+        ask_kind(&run(&bash("sudo reboot > x"))),
+        QuestionKind::Dangerous,
+        "danger inside what is allowed outside"
+    );
 }
 
 #[test]
 fn an_allow_by_name_needs_a_program_no_agent_could_have_put_there() {
-    let set = rules("prefix_rule(pattern=[\"make\"], decision=\"allow\")\nprefix_rule(pattern=[\"./x\"], decision=\"allow\")\n");
+    let set = rules(
+        "prefix_rule(pattern=[\"make\"], decision=\"allow\")\nprefix_rule(pattern=[\"./x\"], decision=\"allow\")\n",
+    );
     let world = world();
     for (line, placement) in [("make", Placement::Inside), ("./x", Placement::Outside)] {
         let action = exec(line);
         let mut facts = facts(&world, &action);
         facts.programs.iter_mut().for_each(|program| program.from_writable = true);
         let decision = decide(&auto(), &set, &[], &facts, &action);
-        assert_eq!(run_of(&decision).placement, placement, "{line}: only one that was named by path may come from there");
+        assert_eq!(
+            run_of(&decision).placement,
+            placement,
+            "{line}: only one that was named by path may come from there"
+        );
     }
 }
 
@@ -405,7 +427,9 @@ fn file_changes_follow_the_table() {
         let write = settings(SandboxMode::WorkspaceWrite, policy);
         assert!(matches!(judge(&write, &edit(&["/w/a", "/w/b/c"])).verdict, Verdict::Run(_)), "{policy}");
         let read = settings(SandboxMode::ReadOnly, policy);
-        for (settings, paths) in [(&write, ["/w/a", "/etc/x"]), (&write, ["/w/a", "/w-evil/x"]), (&read, ["/w/a", "/w/b"])] {
+        for (settings, paths) in
+            [(&write, ["/w/a", "/etc/x"]), (&write, ["/w/a", "/w-evil/x"]), (&read, ["/w/a", "/w/b"])]
+        {
             let decision = judge(settings, &edit(&paths));
             match policy {
                 ApprovalPolicy::Never => assert!(matches!(decision.verdict, Verdict::Refuse(_)), "{paths:?}"),
@@ -419,7 +443,8 @@ fn file_changes_follow_the_table() {
         }
     }
     let scope = Scope::Path { path: abs("/srv/x") };
-    let granted = |path: &str| judge_with(&auto(), &RuleSet::new(), &[grant(scope.clone(), Placement::Inside)], &edit(&[path]));
+    let granted =
+        |path: &str| judge_with(&auto(), &RuleSet::new(), &[grant(scope.clone(), Placement::Inside)], &edit(&[path]));
     assert!(matches!(granted("/srv/x/a").verdict, Verdict::Run(_)));
     assert!(matches!(granted("/srv/xy/a").verdict, Verdict::Ask(_)));
 }
@@ -468,11 +493,20 @@ fn grants_count_only_in_their_scope_time_and_session() {
     assert!(matches!(verdict(inside(), &exec("make install")), Verdict::Ask(_)));
     assert!(matches!(verdict(inside(), &bash("make test; make install")), Verdict::Ask(_)));
     assert!(matches!(verdict(inside(), &bash("make test > f")), Verdict::Ask(_)), "opaque");
-    assert!(matches!(verdict(inside(), &asking("make test", Placement::Outside)), Verdict::Ask(_)), "less than is wished");
+    assert!(
+        matches!(verdict(inside(), &asking("make test", Placement::Outside)), Verdict::Ask(_)),
+        "less than is wished"
+    );
     assert!(matches!(verdict(Grant { expires: Some(900), ..inside() }, &exec("make test")), Verdict::Ask(_)));
-    assert!(matches!(verdict(Grant { session: Some("other".to_owned()), ..inside() }, &exec("make test")), Verdict::Ask(_)));
+    assert!(matches!(
+        verdict(Grant { session: Some("other".to_owned()), ..inside() }, &exec("make test")),
+        Verdict::Ask(_)
+    ));
     let everything = grant(prefix("sudo"), Placement::Outside);
-    assert!(matches!(verdict(everything, &exec("sudo make test")), Verdict::Ask(_)), "danger is asked about act by act");
+    assert!(
+        matches!(verdict(everything, &exec("sudo make test")), Verdict::Ask(_)),
+        "danger is asked about act by act"
+    );
 }
 
 #[test]
@@ -504,8 +538,14 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 
 fn any_action() -> impl Strategy<Value = Action> {
     let line = prop_oneof![
-        Just("ls"), Just("make all"), Just("git push"), Just("git push --force"), Just("rm -rf x"), Just("sudo make"),
-        Just("bash -lc ls"), Just("env rm x"),
+        Just("ls"),
+        Just("make all"),
+        Just("git push"),
+        Just("git push --force"),
+        Just("rm -rf x"),
+        Just("sudo make"),
+        Just("bash -lc ls"),
+        Just("env rm x"),
     ];
     let wish = prop_oneof![
         Just(None),
@@ -524,7 +564,13 @@ fn any_action() -> impl Strategy<Value = Action> {
 
 fn any_rule(decisions: &'static [&'static str]) -> impl Strategy<Value = String> {
     let pattern = prop_oneof![
-        Just("\"git\""), Just("\"git\", \"push\""), Just("\"make\""), Just("\"rm\""), Just("\"bash\""), Just("\"ls\""), Just("\"sudo\""),
+        Just("\"git\""),
+        Just("\"git\", \"push\""),
+        Just("\"make\""),
+        Just("\"rm\""),
+        Just("\"bash\""),
+        Just("\"ls\""),
+        Just("\"sudo\""),
     ];
     (pattern, proptest::sample::select(decisions))
         .prop_map(|(pattern, decision)| format!("prefix_rule(pattern=[{pattern}], decision=\"{decision}\")\n"))

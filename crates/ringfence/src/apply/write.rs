@@ -95,7 +95,9 @@ pub(crate) fn write_all(changes: &[Change]) -> Result<Written, WriteError> {
                 let _ = fs::remove_dir(dir.as_path());
             }
             match (error, torn) {
-                (WriteError::File { what, path, cause }, Some(kept)) => Err(WriteError::Torn { what, path, kept, cause }),
+                (WriteError::File { what, path, cause }, Some(kept)) => {
+                    Err(WriteError::Torn { what, path, kept, cause })
+                }
                 (error, _) => Err(error),
             }
         }
@@ -124,7 +126,8 @@ fn prepare<'c>(changes: &'c [Change], steps: &mut Vec<Step<'c>>, made: &mut Vec<
             let mode = mode_for(change, found.map(|(_, mode)| mode));
             let (beside, mut file) = step.dir.create_beside(mode).map_err(failed("write beside"))?;
             step.beside = Some(beside);
-            let written = file.write_all(content).and_then(|()| place::set_mode(&file, mode)).and_then(|()| file.sync_all());
+            let written =
+                file.write_all(content).and_then(|()| place::set_mode(&file, mode)).and_then(|()| file.sync_all());
             if let Err(cause) = written {
                 steps.push(step);
                 return Err(failed("write beside")(cause));
@@ -155,7 +158,12 @@ fn place_all(steps: &mut [Step<'_>]) -> Result<(), WriteError> {
         if step.change.expected.is_some() {
             let kept = step.dir.set_aside(&step.name).map_err(failed("set aside"))?;
             // What was set aside must still be what the change was worked out from.
-            let same = step.dir.read(&kept).ok().flatten().is_some_and(|(content, _)| Some(&content) == step.change.expected.as_ref());
+            let same = step
+                .dir
+                .read(&kept)
+                .ok()
+                .flatten()
+                .is_some_and(|(content, _)| Some(&content) == step.change.expected.as_ref());
             step.kept = Some(kept);
             if !same {
                 return Err(WriteError::Changed { path: step.change.path.clone() });

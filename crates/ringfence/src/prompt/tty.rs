@@ -42,7 +42,8 @@ impl ControllingTty {
 impl Tty for ControllingTty {
     fn look(&self) -> Look {
         let size = rustix::termios::tcgetwinsize(&self.file).ok();
-        let at_least = |value: Option<u16>, least: usize| value.map(usize::from).filter(|value| *value > 0).unwrap_or(least);
+        let at_least =
+            |value: Option<u16>, least: usize| value.map(usize::from).filter(|value| *value > 0).unwrap_or(least);
         Look {
             width: at_least(size.map(|size| size.ws_col), 80),
             rows: at_least(size.map(|size| size.ws_row), 24),

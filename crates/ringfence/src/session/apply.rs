@@ -110,10 +110,7 @@ impl Session {
         for file in &patch.files {
             work_out(file, &place, &mut files)?;
         }
-        self.record(&[self.event(
-            &authorization.id,
-            What::Intent { act: authorization.action.display(), plan: None },
-        )]);
+        self.record(&[self.event(&authorization.id, What::Intent { act: authorization.action.display(), plan: None })]);
         apply::write_all(&files.changes())?;
         Ok(patch.files.iter().flat_map(apply::done).collect())
     }

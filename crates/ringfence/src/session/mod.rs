@@ -13,7 +13,7 @@ mod perform;
 mod record;
 mod rules;
 
-pub use act::{Gathered, git_findings};
+pub use act::Gathered;
 pub use apply::{Applied, ApplyError};
 pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
