@@ -147,3 +147,8 @@ pub fn config_failure(error: &ConfigError) -> Failure {
         None => failure,
     }
 }
+
+/// Ringfence's home of this user.
+pub fn home() -> Result<AbsPath, Failure> {
+    Start::ambient(None).map(|start| start.ringfence_home).map_err(|error| Failure::from_error(&error))
+}

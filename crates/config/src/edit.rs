@@ -30,6 +30,7 @@ pub fn change_text(text: &str, file: &Path, path: &[String], change: &Change) ->
     let problem = |text: String| ConfigError::from(Problem::new("edit", text, source.at(0, 0)));
     let mut document: DocumentMut =
         text.parse().map_err(|error: toml_edit::TomlError| problem(error.message().to_owned()))?;
+    let only_comments = document.is_empty();
     let (name, above) = path.split_last().ok_or_else(|| problem("a key is needed".into()))?;
     match change {
         Change::Set(value) => {
@@ -58,7 +59,13 @@ pub fn change_text(text: &str, file: &Path, path: &[String], change: &Change) ->
             table.remove(name);
         }
     }
-    let edited = document.to_string();
+    let mut edited = document.to_string();
+    if only_comments {
+        // They belong above what is written now, where they stood.
+        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        document.set_trailing("");
+        edited = format!("{text}{newline}{document}");
+    }
     let mut table = document::parse(edited.as_bytes(), &source)?;
     let findings = check::check(&mut table, /* strict */ false);
     if findings.problems.is_empty() { Ok(edited) } else { Err(ConfigError::Invalid { problems: findings.problems }) }

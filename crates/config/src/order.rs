@@ -40,6 +40,16 @@ pub fn compare(key: &Key, a: Option<&Value>, b: Option<&Value>) -> Option<Orderi
                 (false, false) => subsets(&b, &a),
             }
         }
+        Order::FewerThanAll => match (a, b) {
+            (None, None) => Some(Ordering::Equal),
+            (Some(_), None) => Some(Ordering::Greater),
+            (None, Some(_)) => Some(Ordering::Less),
+            (a, b) => subsets(&entries(b), &entries(a)),
+        },
+        Order::FalseOverUnset => {
+            let is_false = |value: Option<&Value>| matches!(value, Some(Value::Bool(false)));
+            Some(is_false(a).cmp(&is_false(b)))
+        }
         Order::Denials => denials(a, b),
     }
 }

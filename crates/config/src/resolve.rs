@@ -231,17 +231,35 @@ fn network_access(
 /// The merged layers with what was decided put in their place.
 fn effective(stack: &Stack, settings: &Settings) -> Table {
     let mut table = stack.table.clone();
-    let mut put = |path: &str, text: String, origin: &Origin| {
-        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+    let mut put = |path: &[&str], value: Value, origin: &Origin| {
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         let said = at(&table, &path).is_some_and(|node| node.mark.origin() == *origin);
-        if !said {
-            node::put(&mut table, &path, Node::new(Value::Text(text), mark_of(origin)));
+        let silent = !origin.is_explicit() && at(&table, &path).is_none() && !path.iter().eq(["sandbox_mode"].iter());
+        let decided = matches!(path.first().map(String::as_str), Some("approval_policy" | "web_search"));
+        if !said && (!silent || decided) {
+            node::put(&mut table, &path, Node::new(value, mark_of(origin)));
         }
     };
-    put("sandbox_mode", settings.sandbox_mode.value.name().into(), &settings.sandbox_mode.origin);
-    put("approval_policy", settings.approval_policy.value.to_string(), &settings.approval_policy.origin);
-    put("web_search", settings.web_search.value.name().into(), &settings.web_search.origin);
-    put("approvals_reviewer", settings.approvals.reviewer.value.name().into(), &settings.approvals.reviewer.origin);
+    let text = |text: &str| Value::Text(text.to_owned());
+    put(&["sandbox_mode"], text(settings.sandbox_mode.value.name()), &settings.sandbox_mode.origin);
+    put(&["approval_policy"], text(&settings.approval_policy.value.to_string()), &settings.approval_policy.origin);
+    put(&["web_search"], text(settings.web_search.value.name()), &settings.web_search.origin);
+    let reviewer = &settings.approvals.reviewer;
+    put(&["approvals_reviewer"], text(reviewer.value.name()), &reviewer.origin);
+    put(&["linux", "backend"], text(settings.linux_backend.value.name()), &settings.linux_backend.origin);
+    let network = &settings.network;
+    let mut flag = |path: &[&str], value: &Sourced<bool>| put(path, Value::Bool(value.value), &value.origin);
+    match settings.sandbox_mode.value {
+        SandboxMode::ReadOnly => flag(&["sandbox_read_only", "network_access"], &network.access),
+        SandboxMode::WorkspaceWrite => flag(&["sandbox_workspace_write", "network_access"], &network.access),
+        SandboxMode::DangerFullAccess => {}
+    }
+    flag(&["network", "enabled"], &network.proxy);
+    flag(&["network", "allow_local_binding"], &network.allow_local_binding);
+    flag(&["network", "allow_upstream_proxy"], &network.managed.allow_upstream_proxy);
+    for (name, server) in &settings.mcp_servers {
+        flag(&["mcp_servers", name, "enabled"], &server.enabled);
+    }
     table
 }
 

@@ -1,7 +1,9 @@
 //! What can be typed: one type per subcommand, the shared flags in [`shared`]. Parsing only; nothing is looked up.
 
 pub mod hot;
+pub mod log;
 pub mod platform;
+pub mod rules;
 pub mod run;
 pub mod shared;
 
@@ -48,6 +50,11 @@ pub enum Command {
     Prove(ProveArgs),
     /// Explain a denial: what was refused, by which rule, and what would allow it
     Why(WhyArgs),
+    /// Check, list, test and change command rules
+    #[command(alias = "execpolicy")]
+    Rules(rules::RulesArgs),
+    /// Read the journal of decisions, runs and denials
+    Log(log::LogArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// No subcommand: where you stand and what to do next

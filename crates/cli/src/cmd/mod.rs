@@ -2,14 +2,17 @@
 
 mod completions;
 mod doctor;
+mod log;
 pub mod plan;
 #[cfg(target_os = "linux")]
 mod prove;
+mod rules;
 #[cfg(target_os = "linux")]
 mod run;
 mod status;
 
 use crate::args::Command;
+#[cfg(not(target_os = "linux"))]
 use crate::out::Failure;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,6 +25,9 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Completions(args) => completions::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
+        Command::Rules(args) => rules::main(&args),
+        Command::Log(args) => log::main(&args),
+        Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),
         #[cfg(target_os = "linux")]
         Command::Sandbox(args) | Command::Run(args) => run::sandbox(&args),
@@ -29,7 +35,10 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         #[cfg(target_os = "linux")]
         Command::Attack(args) => crate::prove::inside::main(&args),
-        _ => Err(Failure::new("not here yet")),
+        #[cfg(not(target_os = "linux"))]
+        Command::Sandbox(_) | Command::Run(_) | Command::Prove(_) | Command::Attack(_) => {
+            Err(Failure::new("this system's sandbox isn't part of this build"))
+        }
     };
     result.unwrap_or_else(|failure| failure.report())
 }

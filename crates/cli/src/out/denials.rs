@@ -45,3 +45,15 @@ pub fn line(denial: &Denial) -> String {
         denial.id
     )
 }
+
+/// How a denial is known, in words.
+#[must_use]
+pub fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Broker => "the broker's own record",
+        Evidence::KernelAudit => "the kernel's audit record",
+        Evidence::Proxy => "the proxy's decision",
+        Evidence::Trace => "an errno on something the plan denies",
+        Evidence::Guess => "the command's own output: a guess",
+    }
+}

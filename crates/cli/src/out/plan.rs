@@ -157,7 +157,7 @@ fn describe(act: &Act) -> (&'static str, String) {
             let paths: Vec<_> = allowed.iter().map(ringfence_model::AbsPath::display).collect();
             (NETWORK, format!("unix sockets made outside: only {}", joined(&paths)))
         }
-        Act::Broker(Brokered::Loopback) => (NETWORK, "loopback: only ports bound inside".into()),
+        Act::Broker(Brokered::Loopback { .. }) => (NETWORK, "loopback: only ports bound inside".into()),
         Act::Loopback => (NETWORK, "loopback of its own".into()),
         Act::ProxyListener { port } => (NETWORK, format!("the proxy, on 127.0.0.1:{port} inside")),
         Act::ReadOnlyTree => (WRITABLE, "nothing else: every other mount is read-only".into()),

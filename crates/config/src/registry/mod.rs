@@ -123,6 +123,10 @@ pub enum Order {
     FewerEntries,
     /// As `FewerEntries`, but no entries at all means no bound.
     FewerButSome,
+    /// As `FewerEntries`, but no list at all allows everything.
+    FewerThanAll,
+    /// `false` is stricter, and not set is as loose as `true`.
+    FalseOverUnset,
     /// In a table of words, `deny` or `exclude` is stricter, and no entry is stricter than `allow`, `read`, `write`.
     Denials,
 }

@@ -8,7 +8,7 @@ mod rules;
 
 pub use compose::{Order, compose};
 pub use identity::fits;
-pub use read::{Partial, read};
+pub use read::{Host, Partial, Standing, read};
 
 use crate::error::Problem;
 use crate::layers::Document;

@@ -7,6 +7,8 @@ mod git;
 mod gitconfig;
 pub mod program;
 
+pub(crate) use git::git_runs;
+
 use ringfence_model::facts::{FileId, FileKind, NameFacts, RootFacts};
 use ringfence_model::settings::RootRequest;
 use ringfence_model::{AbsPath, OsText, Settings, Sourced, WorldFacts};

@@ -1,0 +1,446 @@
+//! Performing what was authorized: compiled for this host, enforced, run, recorded, reported.
+
+use super::record::new_id;
+use super::{Authorization, AuthorizeError, Session};
+use ringfence_model::action::{Action, Exec};
+use ringfence_model::confinement::{EnvVar, NetworkWish};
+use ringfence_model::event::What;
+use ringfence_model::glob::name_matches;
+use ringfence_model::mode::{Backend, Tier};
+use ringfence_model::report::{NotHeld, Report, SCHEMA};
+use ringfence_model::verdict::Instead;
+use ringfence_model::{Confinement, Denial, Evidence, Origin, OsText};
+use ringfence_sandbox::host::HostFacts;
+use ringfence_sandbox::{
+    Command, Enforced, Options, Outcome, Plan, Signals, StartError, Stdio, Unenforceable, compile,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[cfg(target_os = "linux")]
+use ringfence_sandbox::{Killer, Sandbox};
+
+/// Why an authorized action wasn't performed, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PerformError {
+    /// What was approved isn't what would run any more.
+    #[error("{what} changed between the approval and the run, so it is asked about again")]
+    Changed {
+        /// What: `the directory`, `the program`, `the environment`.
+        what: &'static str,
+    },
+    /// This host can't hold the sandbox.
+    #[error("this host can't hold the sandbox: {}", unmet(.0))]
+    Unenforceable(Unenforceable),
+    /// The sandbox or the command can't be started.
+    #[error("the command can't be started")]
+    Start(#[from] StartError),
+    /// The plan needs the proxy, and none serves this session.
+    #[error("network goes only through the proxy, and no proxy serves this session; nothing was run")]
+    NoProxy {
+        /// Where that was set.
+        origin: Origin,
+    },
+    /// It was cancelled before it began.
+    #[error("cancelled before it began")]
+    Cancelled,
+    /// It isn't a command, so there is nothing to run here.
+    #[error("`{action}` isn't performed by running a command")]
+    NotACommand {
+        /// What it is.
+        action: &'static str,
+    },
+    /// This system has no enforcer yet.
+    #[error("commands can't be confined on this system")]
+    NoEnforcer,
+}
+
+fn unmet(error: &Unenforceable) -> String {
+    let parts: Vec<String> = error.unmet.iter().map(|unmet| format!("{}: {}", unmet.what, unmet.why)).collect();
+    parts.join("; ")
+}
+
+/// The standard streams of a command, and what signals do.
+#[derive(Debug)]
+pub struct Streams {
+    /// Standard input.
+    pub stdin: Stdio,
+    /// Standard output.
+    pub stdout: Stdio,
+    /// Standard error.
+    pub stderr: Stdio,
+    /// What happens to signals that this process gets meanwhile.
+    pub signals: Signals,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { stdin: Stdio::Inherit, stdout: Stdio::Inherit, stderr: Stdio::Inherit, signals: Signals::Leave }
+    }
+}
+
+/// Cancels a run from another thread. Cloned handles cancel the same run.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel {
+    state: Arc<Mutex<CancelState>>,
+}
+
+#[derive(Debug, Default)]
+struct CancelState {
+    cancelled: bool,
+    #[cfg(target_os = "linux")]
+    killer: Option<Killer>,
+}
+
+impl Cancel {
+    /// Ends the run with everything in it; one that hasn't begun doesn't begin.
+    pub fn cancel(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.cancelled = true;
+        #[cfg(target_os = "linux")]
+        if let Some(killer) = &state.killer {
+            killer.kill();
+        }
+    }
+
+    /// Whether it was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).cancelled
+    }
+
+    #[cfg(target_os = "linux")]
+    fn begun(&self, killer: Option<Killer>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.cancelled
+            && let Some(killer) = &killer
+        {
+            killer.kill();
+        }
+        state.killer = killer;
+    }
+}
+
+/// How one action goes: its streams, its cancelling, and what looks at it when it runs.
+#[derive(Default)]
+pub struct Flow<'f> {
+    /// Its streams.
+    pub streams: Streams,
+    /// What cancels it.
+    pub cancel: Cancel,
+    /// Called once when the command runs, with our ends of its pipes and the plan that holds it.
+    pub on_start: Option<Box<dyn FnOnce(Running<'_>) + 'f>>,
+}
+
+/// A command that has just started.
+#[derive(Debug)]
+pub struct Running<'r> {
+    /// The plan that holds it.
+    pub plan: &'r Plan,
+    /// Our ends of its pipes, to take.
+    #[cfg(target_os = "linux")]
+    pub pipes: &'r mut ringfence_sandbox::run::Pipes,
+    /// Listening sockets inside for the proxy, with their ports.
+    #[cfg(target_os = "linux")]
+    pub proxy_sockets: Vec<(u16, std::os::fd::OwnedFd)>,
+}
+
+impl Session {
+    /// Performs an authorized command with this process's own streams, and reports.
+    pub fn perform(&self, authorization: Authorization) -> Result<Report, PerformError> {
+        self.perform_with(authorization, Flow::default())
+    }
+
+    /// As [`Session::perform`], with other streams, cancellable, and seen when it starts.
+    pub fn perform_with(&self, authorization: Authorization, flow: Flow<'_>) -> Result<Report, PerformError> {
+        let id = authorization.id.clone();
+        match self.perform_command(authorization, flow) {
+            Ok(report) => Ok(report),
+            Err(error) => {
+                let what = What::Outcome {
+                    result: "not-started".to_owned(),
+                    exit: None,
+                    duration_ms: 0,
+                    tier: None,
+                    not_held: Vec::new(),
+                    error: Some(error.to_string()),
+                };
+                self.record(&[self.event(&id, what)]);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives an authorization up: the journal says that it wasn't used.
+    pub fn abandon(&self, authorization: Authorization) {
+        let what = What::Outcome {
+            result: "not-started".to_owned(),
+            exit: None,
+            duration_ms: 0,
+            tier: None,
+            not_held: Vec::new(),
+            error: Some("abandoned".to_owned()),
+        };
+        self.record(&[self.event(&authorization.id, what)]);
+    }
+
+    /// The plan of an authorized command on this host; nothing runs and nothing is consumed.
+    pub fn plan(&self, authorization: &Authorization) -> Result<Plan, PerformError> {
+        let wish = wish(&authorization.run.confinement, authorization.run.instead.as_ref());
+        compile(&wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)
+    }
+
+    /// Authorizes and performs a command, and once more outside or with more where the sandbox refused something and
+    /// policy has somebody asked about that. `flow` gives the streams of each attempt.
+    pub fn run(&self, action: Action, mut flow: impl FnMut() -> Flow<'static>) -> Result<Report, RunError> {
+        let report = self.run_once(action.clone(), &[], &mut flow)?;
+        let evidence = report.denials.iter().any(|denial| denial.evidence != Evidence::Guess);
+        let failed = report.exit.is_none_or(|exit| exit.status() != 0);
+        if !evidence || !failed {
+            return Ok(report);
+        }
+        match self.run_once(action, &report.denials, &mut flow) {
+            Ok(second) => Ok(second),
+            // Nobody to ask, or a no: the first attempt's own end is what is reported.
+            Err(RunError::Authorize(AuthorizeError::Aborted { by })) => {
+                Err(RunError::Authorize(AuthorizeError::Aborted { by }))
+            }
+            Err(RunError::Authorize(_)) => Ok(report),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn run_once(
+        &self,
+        action: Action,
+        denials: &[Denial],
+        flow: &mut impl FnMut() -> Flow<'static>,
+    ) -> Result<Report, RunError> {
+        let mut left = 3;
+        loop {
+            let authorization = self.authorize_after(action.clone(), denials)?;
+            left -= 1;
+            match self.perform_with(authorization, flow()) {
+                Err(PerformError::Changed { .. }) if left > 0 => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn perform_command(&self, authorization: Authorization, flow: Flow<'_>) -> Result<Report, PerformError> {
+        let Action::Exec(exec) = &authorization.action else {
+            return Err(PerformError::NotACommand { action: authorization.action.name() });
+        };
+        self.unchanged(&authorization)?;
+        if flow.cancel.is_cancelled() {
+            return Err(PerformError::Cancelled);
+        }
+        let instead = authorization.run.instead.as_ref();
+        let mut wish = wish(&authorization.run.confinement, instead);
+        wish.cwd.clone_from(&exec.cwd);
+        if matches!(wish.network.value, NetworkWish::Proxy { .. }) && flow.on_start.is_none() {
+            return Err(PerformError::NoProxy { origin: wish.network.origin.clone() });
+        }
+        let plan = compile(&wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)?;
+        let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
+        self.record(&[self.event(&authorization.id, intent)]);
+        let argv = instead.map_or(&exec.argv, |instead| &instead.argv).clone();
+        let (plan, outcome) = start(plan, &wish, argv, flow)?;
+        let report = report(&authorization, exec, &plan, outcome);
+        self.record_outcome(&authorization.id, &report);
+        Ok(report)
+    }
+
+    /// What was approved must be what runs: directory, program and environment are looked at again.
+    fn unchanged(&self, authorization: &Authorization) -> Result<(), PerformError> {
+        let now = self.identity(&authorization.action);
+        let then = &authorization.identity;
+        let what = match () {
+            () if now.act != then.act => "the command",
+            () if now.cwd != then.cwd => "the directory",
+            () if now.program != then.program => "the program",
+            () if now.environment != then.environment => "the environment",
+            () => return Ok(()),
+        };
+        Err(PerformError::Changed { what })
+    }
+
+    fn record_outcome(&self, id: &str, report: &Report) {
+        let mut events: Vec<_> = report
+            .denials
+            .iter()
+            .map(|denial| self.event(id, What::Denied { denial: Box::new(denial.clone()) }))
+            .collect();
+        events.push(self.event(
+            id,
+            What::Outcome {
+                result: "done".to_owned(),
+                exit: report.exit,
+                duration_ms: report.duration_ms,
+                tier: report.tier.map(|tier| tier.to_string()),
+                not_held: report.not_held.clone(),
+                error: None,
+            },
+        ));
+        self.record(&events);
+    }
+}
+
+/// Why [`Session::run`] has no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It wasn't authorized.
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
+    /// It wasn't performed.
+    #[error(transparent)]
+    Perform(#[from] PerformError),
+}
+
+/// The confinement, with the environment that a read made harmless needs.
+fn wish(confinement: &Confinement, instead: Option<&Instead>) -> Confinement {
+    let mut wish = confinement.clone();
+    if let Some(instead) = instead {
+        let goes =
+            |name: &OsText| instead.unset.iter().any(|pattern| name_matches(pattern.as_bytes(), name.as_bytes()));
+        wish.environment.retain(|var| !goes(&var.name) && !instead.set.iter().any(|(name, _)| *name == var.name));
+        let origin = Origin::builtin("known-safe reads");
+        wish.environment.extend(instead.set.iter().map(|(name, value)| EnvVar {
+            name: name.clone(),
+            value: value.clone(),
+            origin: origin.clone(),
+        }));
+        wish.environment.sort();
+    }
+    wish
+}
+
+fn report(authorization: &Authorization, exec: &Exec, plan: &Plan, outcome: Outcome) -> Report {
+    let mut not_held: Vec<NotHeld> = outcome.enforced.iter().filter_map(Enforced::not_held).collect();
+    not_held.extend(plan.not_held.iter().map(|gap| NotHeld {
+        promise: gap.promise.name().to_owned(),
+        weakened: gap.weakened,
+        why: format!("{}: {}", gap.what, gap.why),
+        remedy: gap.remedy.clone(),
+    }));
+    not_held.sort();
+    not_held.dedup();
+    let mut denials = outcome.denials;
+    for denial in denials.iter_mut().filter(|denial| denial.id.is_empty()) {
+        denial.id = new_id();
+    }
+    Report {
+        schema: SCHEMA.to_owned(),
+        command: exec.argv.clone(),
+        cwd: exec.cwd.clone(),
+        verdict: "run".to_owned(),
+        reasons: authorization.reasons.clone(),
+        plan_id: plan.id(),
+        tier: (outcome.tier != Tier::Unconfined).then_some(outcome.tier),
+        exit: Some(outcome.exit),
+        duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
+        denials,
+        not_held,
+        grants_used: authorization.run.grants.clone(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn host_facts() -> HostFacts {
+    ringfence_sandbox::probe::quick()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn host_facts() -> HostFacts {
+    ringfence_sandbox::probe::survey().facts
+}
+
+/// Starts the command under `plan`; where that tier turns out not to hold here and none was asked for by name, under the
+/// next one that does. The plan that held comes back.
+#[cfg(target_os = "linux")]
+fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
+    let tried = plan.tier;
+    let Flow { streams, cancel, on_start } = flow;
+    let command = |streams: Streams| Command {
+        argv: argv.clone(),
+        stdin: streams.stdin,
+        stdout: streams.stdout,
+        stderr: streams.stderr,
+        signals: streams.signals,
+    };
+    let sandbox = Sandbox::new(plan)?;
+    // Streams may be descriptors, which only one attempt can have; so what can be tried again keeps copies.
+    let again = streams_again(&streams);
+    let (sandbox, retry) = match run_in(&sandbox, command(streams), &cancel, on_start) {
+        Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
+        Err((StartError::Tier { tier, what, remedy, cause }, on_start)) if wish.backend.value == Backend::Auto => {
+            let facts = ringfence_sandbox::probe::survey().facts;
+            let next = facts.tiers().into_iter().find(|next| rank(*next) > rank(tried));
+            let (Some(next), Some(streams)) = (next, again) else {
+                return Err(StartError::Tier { tier, what, remedy, cause }.into());
+            };
+            let plan = compile(wish, &facts, &Options { tier: Some(next) }).map_err(PerformError::Unenforceable)?;
+            (Sandbox::new(plan)?, (streams, on_start))
+        }
+        Err((error, _)) => return Err(error.into()),
+    };
+    match run_in(&sandbox, command(retry.0), &cancel, retry.1) {
+        Ok(outcome) => Ok((sandbox.plan().clone(), outcome)),
+        Err((error, _)) => Err(error.into()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+type OnStart<'f> = Option<Box<dyn FnOnce(Running<'_>) + 'f>>;
+
+#[cfg(target_os = "linux")]
+fn run_in<'f>(
+    sandbox: &Sandbox,
+    command: Command,
+    cancel: &Cancel,
+    on_start: OnStart<'f>,
+) -> Result<Outcome, (StartError, OnStart<'f>)> {
+    let mut running = match sandbox.spawn(command, None) {
+        Ok(running) => running,
+        Err(error) => return Err((error, on_start)),
+    };
+    cancel.begun(running.killer().ok());
+    if let Some(seen) = on_start {
+        let proxy_sockets = running.proxy_sockets();
+        seen(Running { plan: sandbox.plan(), pipes: running.pipes(), proxy_sockets });
+    }
+    let outcome = running.wait();
+    cancel.begun(None);
+    Ok(outcome)
+}
+
+#[cfg(target_os = "linux")]
+fn streams_again(streams: &Streams) -> Option<Streams> {
+    let again = |stream: &Stdio| match stream {
+        Stdio::Inherit => Some(Stdio::Inherit),
+        Stdio::Null => Some(Stdio::Null),
+        Stdio::Piped => Some(Stdio::Piped),
+        Stdio::Descriptor(descriptor) => descriptor.try_clone().ok().map(Stdio::Descriptor),
+    };
+    Some(Streams {
+        stdin: again(&streams.stdin)?,
+        stdout: again(&streams.stdout)?,
+        stderr: again(&streams.stderr)?,
+        signals: streams.signals,
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn rank(tier: Tier) -> u8 {
+    match tier {
+        Tier::Namespaces => 0,
+        Tier::Bwrap => 1,
+        _ => 2,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start(_: Plan, _: &Confinement, _: Vec<OsText>, _: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
+    Err(PerformError::NoEnforcer)
+}
