@@ -12,7 +12,7 @@ mod linux {
     use ringfence_model::limits::Limits;
     use ringfence_model::mode::{AbsentHold, Backend, GitAccess};
     use ringfence_model::{AbsPath, Origin, OsText, SandboxMode, Sourced};
-    use ringfence_sandbox::{Command, Options, Sandbox, Signals, compile};
+    use ringfence_sandbox::{Ahead, Command, Options, Sandbox, Signals, compile};
     use std::error::Error;
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
@@ -28,6 +28,7 @@ mod linux {
     }
 
     pub fn main() -> Result<u8, Box<dyn Error>> {
+        let ahead = Ahead::begin();
         let mut arguments = std::env::args_os().skip(1);
         let origin = |flag: &str| Origin::flag(flag);
         let cwd = resolve(&std::env::current_dir()?)?;
@@ -121,7 +122,7 @@ mod linux {
         let sandbox = Sandbox::new(plan)?;
         let mut command = Command::new(argv);
         command.signals = Signals::Forward;
-        match sandbox.spawn(command, None) {
+        match sandbox.spawn_ahead(ahead, command, None) {
             Ok(running) => Ok(running.wait().exit.status()),
             Err(error) => {
                 eprint!("confine: could not {error}");

@@ -4,10 +4,11 @@
 //! rules here: no allocation, no locks, no thread-local storage (no `errno`: `sys` enters the kernel itself), no
 //! unwinding, and of shared memory only atomics are written. All they need was prepared in [`Shared`] beforehand.
 
-use crate::linux::ops::{From, Lenience, Op, Operation, Program, Slot};
-use crate::sys::{Errno, fs, mount, process, security, signal, socket};
+use crate::linux::ops::{Lenience, Op, Program, Slot};
+use crate::linux::perform::{perform, slot};
+use crate::sys::{Errno, fs, process, security, signal, socket};
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 /// How long one sleep on a futex lasts before everything is looked at again.
 const SLICE_MS: i64 = 1000;
@@ -32,16 +33,26 @@ pub(crate) mod word {
     pub(crate) const SIGNAL: u32 = 16;
     /// To process 1: end everything now.
     pub(crate) const KILL: u32 = 17;
+    /// To the keeper of a prepared sandbox: start a command; its streams and its end of a pair come with it.
+    pub(crate) const SPAWN: u32 = 18;
+    /// Of the keeper: everything is prepared.
+    pub(crate) const READY: u32 = 8;
+    /// Of the keeper: process 1 of a command was started (its process id), or wasn't (0).
+    pub(crate) const SPAWNED: u32 = 9;
 }
 
-/// Phases of starting, in [`Shared::phase`].
+/// Phases of starting, in [`Shared::phase`]: each means that the earlier ones are over.
 pub(crate) mod phase {
     /// Identities aren't mapped yet.
     pub(crate) const NEW: u32 = 0;
     /// Identities are mapped.
     pub(crate) const MAPPED: u32 = 1;
+    /// [`super::Shared::work`] is there.
+    pub(crate) const WORK: u32 = 2;
+    /// [`super::Shared::launch`] is there.
+    pub(crate) const LAUNCH: u32 = 3;
     /// The supervisor gave up.
-    pub(crate) const ABANDONED: u32 = 2;
+    pub(crate) const ABANDONED: u32 = 9;
 }
 
 /// States of what a helper does meanwhile.
@@ -74,7 +85,7 @@ pub(crate) struct Launch {
     pub envp_pointers: Vec<*const c_char>,
     pub cwd: CString,
     /// What becomes 0, 1, 2: each its own number or above 2.
-    pub stdio: [i32; 3],
+    pub stdio: [AtomicI32; 3],
     pub limits: Vec<Rlimit>,
     pub mask: signal::Mask,
     pub umask: u32,
@@ -84,38 +95,50 @@ pub(crate) struct Launch {
     /// Privileges are dropped, Landlock and the filter applied.
     pub confine: bool,
     pub ruleset: Option<Slot>,
-    pub filter: Vec<libc::sock_filter>,
+    pub filter: std::sync::Arc<[libc::sock_filter]>,
     pub listener: bool,
 }
 
 /// A pointer that one process writes and the same one reads.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(crate) struct AtomicPointer(pub std::sync::atomic::AtomicPtr<c_char>);
+pub(crate) struct AtomicPointer(pub AtomicPtr<c_char>);
+
+/// What is to be done inside before the command.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub program: Program,
+    /// Per step of the plan: errno of a lenient failure.
+    pub step_errno: Vec<AtomicI32>,
+    /// Ports on loopback to listen on for the proxy.
+    pub proxy_ports: Vec<u16>,
+    /// Processes inside go on after the command.
+    pub keep_background: bool,
+}
 
 /// What supervisor, process 1, helper and command share while the sandbox is made.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub program: Program,
-    pub launch: Launch,
-    /// Per step of the plan: errno of a lenient failure.
-    pub step_errno: Vec<AtomicI32>,
     /// This end of the pair belongs to process 1.
-    pub socket: i32,
+    pub socket: AtomicI32,
     /// The supervisor: readable when it has ended.
     pub supervisor: i32,
     /// Flags of the namespaces that the helper makes; 0: no helper.
     pub helper_namespaces: i32,
-    /// Ports on loopback to listen on for the proxy.
-    pub proxy_ports: Vec<u16>,
-    pub proxy_sockets: Vec<AtomicI32>,
     /// Upper ends of the stacks of helper and command.
     pub helper_stack: usize,
     pub command_stack: usize,
-    /// Processes inside go on after the command.
-    pub keep_background: bool,
     /// Process 1 is in a process namespace of its own.
     pub own_pids: bool,
+
+    /// Given when [`phase::WORK`] is reached.
+    pub work: AtomicPtr<Work>,
+    /// Given when [`phase::LAUNCH`] is reached.
+    pub launch: AtomicPtr<Launch>,
+    /// A keeper's next command.
+    pub request: AtomicPtr<Shared>,
+    /// Where a keeper's next process 1 has its stack.
+    pub request_stack: AtomicUsize,
 
     pub phase: AtomicU32,
     pub failed_operation: AtomicU32,
@@ -128,11 +151,66 @@ pub(crate) struct Shared {
     pub listener_fd: AtomicI32,
 }
 
+impl Shared {
+    /// Nothing given, nothing done yet.
+    pub(crate) fn new(socket: i32, supervisor: i32, namespaces: i32, stacks: [usize; 2]) -> Self {
+        let helper = namespaces & libc::CLONE_NEWNET;
+        let [helper_stack, command_stack] = stacks;
+        Self {
+            socket: AtomicI32::new(socket),
+            supervisor,
+            helper_namespaces: helper,
+            helper_stack,
+            command_stack,
+            own_pids: namespaces & libc::CLONE_NEWPID != 0,
+            work: AtomicPtr::new(std::ptr::null_mut()),
+            launch: AtomicPtr::new(std::ptr::null_mut()),
+            request: AtomicPtr::new(std::ptr::null_mut()),
+            request_stack: AtomicUsize::new(0),
+            phase: AtomicU32::new(phase::NEW),
+            failed_operation: AtomicU32::new(0),
+            failed_errno: AtomicI32::new(0),
+            network: AtomicU32::new(0),
+            network_fd: AtomicI32::new(-1),
+            command_tid: AtomicU32::new(0),
+            exec_errno: AtomicI32::new(0),
+            exec_stage: AtomicU32::new(stage::NONE),
+            listener_fd: AtomicI32::new(-1),
+        }
+    }
+
+    /// Goes to the next phase and wakes whoever waits for it.
+    pub(crate) fn reach(&self, phase: u32) {
+        self.phase.store(phase, SeqCst);
+        process::futex_wake(&self.phase);
+    }
+
+    /// A record whose work and launch are given already.
+    pub(crate) fn complete(supervisor: i32, stack_top: usize, work: &Work, launch: &Launch) -> Self {
+        let shared = Self::new(-1, supervisor, libc::CLONE_NEWPID, [0, stack_top]);
+        shared.work.store(std::ptr::from_ref(work).cast_mut(), SeqCst);
+        shared.launch.store(std::ptr::from_ref(launch).cast_mut(), SeqCst);
+        shared.phase.store(phase::LAUNCH, SeqCst);
+        shared
+    }
+
+    fn work(&self) -> &Work {
+        // SAFETY: only asked for after `phase::WORK`, when the pointer is to a value that the supervisor keeps until
+        // this process has ended.
+        unsafe { &*self.work.load(SeqCst) }
+    }
+
+    fn launch(&self) -> &Launch {
+        // SAFETY: as for `work`, after `phase::LAUNCH`.
+        unsafe { &*self.launch.load(SeqCst) }
+    }
+}
+
 // SAFETY: the pointers in `Launch` point into its own strings, which nobody changes after it was made; everything that
 // is written meanwhile is atomic.
-unsafe impl Send for Shared {}
+unsafe impl Send for Launch {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for Launch {}
 
 /// Where the command's own set-up failed, in [`Shared::exec_stage`].
 pub(crate) mod stage {
@@ -151,15 +229,37 @@ pub(crate) mod stage {
 extern "C" fn first_process(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Shared` that it keeps until this process has ended.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
-    run_first(shared)
+    prepare(shared);
+    send_proxy_sockets(shared);
+    run(shared)
 }
 
-/// Starts process 1 with these namespaces.
-pub(crate) fn start(shared: &Shared, stack_top: usize, flags: i32, pidfd: &mut i32) -> Result<i32, Errno> {
+/// Entry of the keeper of a prepared sandbox: it holds the namespaces and starts a process 1 per command.
+extern "C" fn keeper(argument: *mut c_void) -> i32 {
+    // SAFETY: as for process 1.
+    let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
+    prepare(shared);
+    send_proxy_sockets(shared);
+    say(shared, word::READY, 0, None);
+    keep(shared)
+}
+
+/// Entry of process 1 of a command in a prepared sandbox: what is left are the mounts that belong to its processes.
+extern "C" fn next_process(argument: *mut c_void) -> i32 {
+    // SAFETY: as for process 1.
+    let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
+    let umask = process::umask(0);
+    walk(shared);
+    process::umask(umask);
+    run(shared)
+}
+
+/// Starts process 1, or a keeper, with these namespaces.
+pub(crate) fn start(shared: &Shared, keep: bool, stack_top: usize, flags: i32, pidfd: &mut i32) -> Result<i32, Errno> {
     // SAFETY: the caller keeps stack and record until the process has ended, and it keeps to the rules above.
     unsafe {
         process::clone(
-            first_process,
+            if keep { keeper } else { first_process },
             stack_top as *mut c_void,
             flags,
             std::ptr::from_ref(shared).cast_mut().cast(),
@@ -169,32 +269,90 @@ pub(crate) fn start(shared: &Shared, stack_top: usize, flags: i32, pidfd: &mut i
     }
 }
 
-fn run_first(shared: &Shared) -> i32 {
-    // The supervisor blocked every signal before; the default action for SIGCHLD is needed to see children end.
-    signal::set_default(libc::SIGCHLD);
-    let helper = start_helper(shared);
-    while shared.phase.load(SeqCst) == phase::NEW {
-        let _ = process::futex_wait(&shared.phase, phase::NEW, SLICE_MS);
+/// Waits until the supervisor has come so far.
+fn wait_for(shared: &Shared, wanted: u32) {
+    loop {
+        let phase = shared.phase.load(SeqCst);
+        if phase == phase::ABANDONED {
+            process::exit(1);
+        }
+        if phase >= wanted {
+            return;
+        }
+        let _ = process::futex_wait(&shared.phase, phase, SLICE_MS);
         if supervisor_gone(shared) {
             process::exit(1);
         }
     }
-    if shared.phase.load(SeqCst) != phase::MAPPED {
-        process::exit(1);
-    }
+}
+
+/// Everything up to the command's own set-up.
+fn prepare(shared: &Shared) {
+    // The supervisor blocked every signal before; the default action for SIGCHLD is needed to see children end.
+    signal::set_default(libc::SIGCHLD);
+    let helper = start_helper(shared);
     let umask = process::umask(0);
+    wait_for(shared, phase::WORK);
     if let Err(errno) = helper {
         fail(shared, u32::MAX, errno);
     }
     walk(shared);
     process::umask(umask);
-    send_proxy_sockets(shared);
+}
+
+fn run(shared: &Shared) -> i32 {
+    wait_for(shared, phase::LAUNCH);
     let command = start_command(shared);
     // From here on only the socket, the supervisor's descriptor and the children matter.
-    if shared.launch.confine {
+    if shared.launch().confine {
         let _ = security::drop_capabilities();
     }
     watch(shared, command)
+}
+
+/// What a keeper does: one process 1 per request.
+fn keep(shared: &Shared) -> i32 {
+    loop {
+        let mut fds = [shared.supervisor, shared.socket.load(SeqCst)].map(|fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        });
+        let _ = fs::poll(&mut fds, -1);
+        let [supervisor, request] = fds;
+        if supervisor.revents != 0 {
+            process::exit(0);
+        }
+        if request.revents == 0 {
+            continue;
+        }
+        let mut bytes = [0u8; 8];
+        let received = socket::receive_many(shared.socket.load(SeqCst), &mut bytes, 0);
+        let Ok((8, descriptors)) = received else { process::exit(0) };
+        // SAFETY: the supervisor put a record there before it asked, and keeps it until that process has ended.
+        let Some(next) = (unsafe { shared.request.load(SeqCst).cast_const().as_ref() }) else { continue };
+        let [socket, streams @ ..] = descriptors;
+        next.socket.store(socket, SeqCst);
+        for (place, fd) in next.launch().stdio.iter().zip(streams) {
+            place.store(fd, SeqCst);
+        }
+        let flags = libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+        // SAFETY: stack and record belong to the new process alone and are kept until it has ended.
+        let started = unsafe {
+            process::clone(
+                next_process,
+                shared.request_stack.load(SeqCst) as *mut c_void,
+                flags,
+                std::ptr::from_ref(next).cast_mut().cast(),
+                std::ptr::null_mut(),
+                std::ptr::null(),
+            )
+        };
+        for fd in descriptors {
+            fs::close(fd);
+        }
+        say(shared, word::SPAWNED, started.unwrap_or(0) as u32, None);
+    }
 }
 
 /// Reports a failed operation and ends.
@@ -210,7 +368,7 @@ fn say(shared: &Shared, kind: u32, value: u32, descriptor: Option<i32>) {
     let (first, second) = bytes.split_at_mut(4);
     first.copy_from_slice(&kind.to_ne_bytes());
     second.copy_from_slice(&value.to_ne_bytes());
-    let _ = socket::send(shared.socket, &bytes, descriptor);
+    let _ = socket::send(shared.socket.load(SeqCst), &bytes, descriptor.as_slice());
 }
 
 fn supervisor_gone(shared: &Shared) -> bool {
@@ -221,16 +379,20 @@ fn supervisor_gone(shared: &Shared) -> bool {
 /// Carries out every operation.
 fn walk(shared: &Shared) {
     let mut skipping = u32::MAX;
-    for (index, operation) in shared.program.operations.iter().enumerate() {
+    for (index, operation) in shared.work().program.operations.iter().enumerate() {
         if operation.step == skipping && skipping != u32::MAX {
             continue;
         }
-        if let Err(errno) = perform(shared, operation) {
+        let performed = match &operation.op {
+            Op::JoinNetwork => join_network(shared),
+            op => perform(&shared.work().program, op),
+        };
+        if let Err(errno) = performed {
             let missing = errno.is(libc::ENOENT) || errno.is(libc::ENOTDIR) || errno.is(libc::ELOOP);
             match operation.lenience {
                 Lenience::MissingIsFine if missing => skipping = operation.step,
                 Lenience::Reported => {
-                    if let Some(slot) = shared.step_errno.get(operation.step as usize) {
+                    if let Some(slot) = shared.work().step_errno.get(operation.step as usize) {
                         slot.store(errno.0, SeqCst);
                     }
                     skipping = operation.step;
@@ -239,144 +401,6 @@ fn walk(shared: &Shared) {
             }
         }
     }
-}
-
-fn slot(program: &Program, slot: Slot) -> i32 {
-    program.slots.get(slot.0).map_or(-1, |slot| slot.load(SeqCst))
-}
-
-fn fill(program: &Program, slot: Slot, fd: i32) {
-    if let Some(slot) = program.slots.get(slot.0) {
-        slot.store(fd, SeqCst);
-    }
-}
-
-/// No links at all, neither symbolic nor the kernel's magic ones.
-const NO_LINKS: u64 = (libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) as u64;
-
-fn perform(shared: &Shared, operation: &Operation) -> Result<(), Errno> {
-    let program = &shared.program;
-    let fd = |wanted: Slot| slot(program, wanted);
-    match &operation.op {
-        Op::Open { to, from, path, expect } => {
-            let (dir, resolve) = match from {
-                From::Root => (fs::CWD, NO_LINKS),
-                From::Slot(dir) => (fd(*dir), NO_LINKS | libc::RESOLVE_BENEATH as u64),
-            };
-            let opened = fs::openat2(dir, path, libc::O_PATH | libc::O_NOFOLLOW, resolve)?;
-            fill(program, *to, opened);
-            if let Some(expect) = expect {
-                let stat = fs::fstat(opened)?;
-                if stat.st_dev as u64 != expect.device || stat.st_ino as u64 != expect.inode {
-                    return Err(Errno(libc::ESTALE));
-                }
-            }
-        }
-        Op::CloneTree { from, to, recursive } => fill(program, *to, mount::clone_tree(fd(*from), *recursive)?),
-        Op::SetAttributes { at, recursive, attributes } => mount::setattr(fd(*at), c"", *recursive, *attributes)?,
-        Op::Attach { tree, at } => mount::attach(fd(*tree), fd(*at), c"")?,
-        Op::AttachBelow { tree, dir, path } => mount::attach(fd(*tree), fd(*dir), path)?,
-        Op::NewFileSystem { to, kind, options, attributes } => {
-            let context = mount::fsopen(kind)?;
-            let made = options
-                .iter()
-                .try_for_each(|(key, value)| mount::fsconfig_string(context, key, value))
-                .and_then(|()| mount::fsconfig_create(context))
-                .and_then(|()| mount::fsmount(context, *attributes));
-            fs::close(context);
-            fill(program, *to, made?);
-        }
-        Op::MakeDirectory { dir, path, mode } => match fs::mkdirat(fd(*dir), path, *mode) {
-            Err(errno) if errno.is(libc::EEXIST) => {}
-            other => other?,
-        },
-        Op::MakeFile { dir, path, mode, content } => {
-            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW;
-            let file = fs::openat(fd(*dir), path, flags, *mode)?;
-            let mut rest = content.as_slice();
-            while !rest.is_empty() {
-                let written = fs::write(file, rest)?;
-                rest = rest.get(written..).unwrap_or(&[]);
-            }
-            fs::close(file);
-        }
-        Op::MakeLink { dir, path, target } => fs::symlinkat(target, fd(*dir), path)?,
-        Op::Cover { at, file, directory } => cover(fd(*at), fd(*file), fd(*directory))?,
-        Op::CoverBelow { dir, path, file, directory } => {
-            let at = match open_below(fd(*dir), path) {
-                Err(errno) if errno.is(libc::ENOENT) => return Ok(()),
-                other => other?,
-            };
-            let covered = cover(at, fd(*file), fd(*directory));
-            fs::close(at);
-            covered?;
-        }
-        Op::Rebind { dir, path, attributes } => {
-            let at = match open_below(fd(*dir), path) {
-                Err(errno) if errno.is(libc::ENOENT) => return Ok(()),
-                other => other?,
-            };
-            let tree = mount::clone_tree(at, false)?;
-            mount::setattr(tree, c"", false, *attributes)?;
-            mount::attach(tree, at, c"")?;
-            fs::close(tree);
-            fs::close(at);
-        }
-        Op::KeepTree { path, from, to } => {
-            let opened = fs::openat2(fs::CWD, path, libc::O_PATH | libc::O_NOFOLLOW, NO_LINKS);
-            let Ok(opened) = opened else { return Ok(()) };
-            fill(program, *from, opened);
-            fill(program, *to, mount::clone_tree(opened, true)?);
-        }
-        Op::PlaceKept { dir, path, from, tree } => place(fd(*dir), path, fd(*from), fd(*tree))?,
-        Op::LandlockCreate { to, files, network, scopes } => {
-            fill(program, *to, security::landlock_create(*files, *network, *scopes)?);
-        }
-        Op::LandlockRule { ruleset, at, rights } => {
-            if fd(*at) >= 0 {
-                security::landlock_path(fd(*ruleset), *rights, fd(*at))?;
-            }
-        }
-        Op::Close(at) => {
-            fs::close(fd(*at));
-            fill(program, *at, -1);
-        }
-        Op::JoinNetwork => join_network(shared)?,
-    }
-    Ok(())
-}
-
-fn open_below(dir: i32, path: &CStr) -> Result<i32, Errno> {
-    fs::openat2(dir, path, libc::O_PATH | libc::O_NOFOLLOW, NO_LINKS | libc::RESOLVE_BENEATH as u64)
-}
-
-fn is_directory(fd: i32) -> Result<bool, Errno> {
-    fs::fstat(fd).map(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
-}
-
-fn cover(at: i32, file: i32, directory: i32) -> Result<(), Errno> {
-    let tree = mount::clone_tree(if is_directory(at)? { directory } else { file }, false)?;
-    let attached = mount::attach(tree, at, c"");
-    fs::close(tree);
-    attached
-}
-
-/// Attaches a copy below a private directory; the way to it is made, and the place is of the copy's own kind.
-fn place(dir: i32, path: &[CString], from: i32, tree: i32) -> Result<(), Errno> {
-    let (Some((last, above)), true) = (path.split_last(), tree >= 0) else { return Ok(()) };
-    let existing = |made: Result<(), Errno>| match made {
-        Err(errno) if errno.is(libc::EEXIST) => Ok(()),
-        other => other,
-    };
-    for prefix in above {
-        existing(fs::mkdirat(dir, prefix, 0o755))?;
-    }
-    if is_directory(from)? {
-        existing(fs::mkdirat(dir, last, 0o755))?;
-    } else {
-        fs::close(fs::openat(dir, last, libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW, 0o444)?);
-    }
-    mount::attach(tree, dir, last)
 }
 
 /// Starts the thread that makes the dear namespaces while this one mounts.
@@ -409,13 +433,6 @@ extern "C" fn helper(argument: *mut c_void) -> i32 {
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     let made = process::unshare(shared.helper_namespaces)
         .and_then(|()| socket::raise_loopback())
-        .and_then(|()| {
-            shared
-                .proxy_ports
-                .iter()
-                .zip(&shared.proxy_sockets)
-                .try_for_each(|(port, place)| socket::listen_loopback(*port).map(|fd| place.store(fd, SeqCst)))
-        })
         .and_then(|()| fs::openat(fs::CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY, 0));
     match made {
         Ok(fd) => {
@@ -445,11 +462,13 @@ fn join_network(shared: &Shared) -> Result<(), Errno> {
 }
 
 fn send_proxy_sockets(shared: &Shared) {
-    for (port, place) in shared.proxy_ports.iter().zip(&shared.proxy_sockets) {
-        let fd = place.load(SeqCst);
-        if fd >= 0 {
-            say(shared, word::PROXY_SOCKET, u32::from(*port), Some(fd));
-            fs::close(fd);
+    for port in &shared.work().proxy_ports {
+        match socket::listen_loopback(*port) {
+            Ok(fd) => {
+                say(shared, word::PROXY_SOCKET, u32::from(*port), Some(fd));
+                fs::close(fd);
+            }
+            Err(errno) => fail(shared, u32::MAX, errno),
         }
     }
 }
@@ -479,7 +498,7 @@ fn start_command(shared: &Shared) -> i32 {
         Ok(pid) => pid,
         Err(errno) => fail(shared, u32::MAX, errno),
     };
-    if shared.launch.listener {
+    if shared.launch().listener {
         while shared.listener_fd.load(SeqCst) == -1 && shared.command_tid.load(SeqCst) != 0 {
             let _ = process::futex_wait_signed(&shared.listener_fd, -1, 100);
         }
@@ -511,7 +530,7 @@ extern "C" fn command(argument: *mut c_void) -> i32 {
 
 /// Everything the command does before it is the command; returns only if something failed.
 fn become_command(shared: &Shared) -> (u32, Errno) {
-    let launch = &shared.launch;
+    let launch = shared.launch();
     if let Err(errno) = confine(shared) {
         return errno;
     }
@@ -550,7 +569,7 @@ fn become_command(shared: &Shared) -> (u32, Errno) {
 }
 
 fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
-    let launch = &shared.launch;
+    let launch = shared.launch();
     let at = |stage: u32| move |errno: Errno| (stage, errno);
     if launch.own_group {
         process::setpgid(0, 0).map_err(at(stage::GROUP))?;
@@ -565,7 +584,7 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS))?;
     }
     for (number, from) in launch.stdio.iter().enumerate() {
-        fs::dup_to(*from, number as i32).map_err(at(stage::STREAMS))?;
+        fs::dup_to(from.load(SeqCst), number as i32).map_err(at(stage::STREAMS))?;
     }
     const MARK: u32 = libc::CLOSE_RANGE_CLOEXEC;
     fs::close_range(3, u32::MAX, MARK).map_err(at(stage::STREAMS))?;
@@ -577,7 +596,7 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     const NO_ROOT: usize = 0b1110_1111;
     let _ = security::prctl(libc::PR_SET_SECUREBITS, NO_ROOT);
     if let Some(ruleset) = launch.ruleset {
-        security::landlock_restrict(slot(&shared.program, ruleset)).map_err(at(stage::LANDLOCK))?;
+        security::landlock_restrict(slot(&shared.work().program, ruleset)).map_err(at(stage::LANDLOCK))?;
     }
     security::drop_capabilities().map_err(at(stage::PRIVILEGES))?;
     let installed =
@@ -597,18 +616,16 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
 fn watch(shared: &Shared, command: i32) -> i32 {
     let Ok(children) = signal::signalfd(signal::only(libc::SIGCHLD)) else { process::exit(1) };
     // Nothing of the command's stays open here: whoever reads its output must see it end.
-    keep_only([shared.socket, shared.supervisor, children]);
+    let socket = shared.socket.load(SeqCst);
+    keep_only([socket, shared.supervisor, children]);
     let mut running = true;
     loop {
-        let mut fds = [shared.supervisor, shared.socket, children].map(|fd| libc::pollfd {
-            fd,
-            events: libc::POLLIN,
-            revents: 0,
-        });
+        let mut fds =
+            [shared.supervisor, socket, children].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         // The command may have ended before the descriptor was there.
         running = reap(shared, command, running);
         let _ = fs::poll(&mut fds, -1);
-        let [supervisor, socket, child] = fds;
+        let [supervisor, message, child] = fds;
         if supervisor.revents != 0 {
             process::exit(1);
         }
@@ -616,7 +633,7 @@ fn watch(shared: &Shared, command: i32) -> i32 {
             let mut drain = [0u8; 128];
             let _ = fs::read(children, &mut drain);
         }
-        if socket.revents != 0 && !listen(shared, command, running) {
+        if message.revents != 0 && !listen(shared, command, running) {
             process::exit(1);
         }
     }
@@ -656,7 +673,7 @@ fn reap(shared: &Shared, command: i32, mut running: bool) -> bool {
             continue;
         }
         running = false;
-        if shared.keep_background {
+        if shared.work().keep_background {
             say(shared, word::ENDED, status as u32, None);
             continue;
         }
@@ -683,7 +700,7 @@ fn end_everything() {
 /// One message of the supervisor; false if it is gone or wants everything to end.
 fn listen(shared: &Shared, command: i32, running: bool) -> bool {
     let mut bytes = [0u8; 8];
-    let Ok((8, _)) = socket::receive(shared.socket, &mut bytes, libc::MSG_DONTWAIT) else { return false };
+    let Ok((8, _)) = socket::receive(shared.socket.load(SeqCst), &mut bytes, libc::MSG_DONTWAIT) else { return false };
     let [a, b, c, d, e, f, g, h] = bytes;
     let (kind, value) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
     match kind {

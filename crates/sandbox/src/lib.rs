@@ -24,6 +24,6 @@ mod sys;
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
-pub use linux::{Killer, Running, Sandbox};
+pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
 pub use plan::{Act, Plan, Step};
 pub use run::{Command, Outcome, Signals, Stdio};

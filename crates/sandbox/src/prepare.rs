@@ -17,8 +17,27 @@ const NO_SETUID: u64 = libc::MOUNT_ATTR_NOSUID;
 /// What enforcement needs besides the operations.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub program: Program,
+    /// What makes the tree: once per sandbox.
+    pub tree: Vec<Operation>,
+    /// What belongs to the processes of one command: its `/proc`, its ruleset.
+    pub each: Vec<Operation>,
+    /// Going into the network that is made meanwhile: as late as possible.
+    pub join: Option<Operation>,
+    pub slots: usize,
     pub ruleset: Option<Slot>,
+}
+
+impl Prepared {
+    /// Everything, for one command alone.
+    pub(crate) fn whole(self) -> (Program, Option<Slot>) {
+        let operations = self.tree.into_iter().chain(self.each).chain(self.join).collect();
+        (Program { operations, slots: slots(self.slots, &[]) }, self.ruleset)
+    }
+}
+
+/// Slots, of which the first have been filled already.
+pub(crate) fn slots(count: usize, filled: &[i32]) -> Vec<AtomicI32> {
+    (0..count).map(|index| AtomicI32::new(filled.get(index).copied().unwrap_or(-1))).collect()
 }
 
 /// Turns the steps of a plan into operations.
@@ -31,7 +50,13 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, StartError> {
     for (index, step) in plan.steps.iter().enumerate() {
         builder.step(plan, index, step)?;
     }
-    Ok(Prepared { program: builder.finish(), ruleset: builder.ruleset })
+    Ok(Prepared {
+        tree: builder.operations,
+        each: builder.each,
+        join: builder.join,
+        slots: builder.slots,
+        ruleset: builder.ruleset,
+    })
 }
 
 /// A writable root whose mounts were copied: the copy, and what it goes onto.
@@ -59,16 +84,14 @@ struct Builder {
     inner: Vec<(AbsPath, Slot)>,
     covers: Option<(Slot, Slot)>,
     ruleset: Option<Slot>,
+    each: Vec<Operation>,
+    join: Option<Operation>,
+    per_command: bool,
     step: u32,
     lenience: Option<Lenience>,
 }
 
 impl Builder {
-    fn finish(&mut self) -> Program {
-        let slots = (0..self.slots).map(|_| AtomicI32::new(-1)).collect();
-        Program { operations: std::mem::take(&mut self.operations), slots }
-    }
-
     fn slot(&mut self) -> Slot {
         self.slots += 1;
         Slot(self.slots - 1)
@@ -76,7 +99,8 @@ impl Builder {
 
     fn push(&mut self, op: Op) {
         let lenience = self.lenience.unwrap_or(Lenience::Fatal);
-        self.operations.push(Operation { op, step: self.step, lenience });
+        let operation = Operation { op, step: self.step, lenience };
+        if self.per_command { self.each.push(operation) } else { self.operations.push(operation) }
     }
 
     fn at_step(&mut self, index: usize, lenience: Lenience) {
@@ -134,6 +158,7 @@ impl Builder {
     fn step(&mut self, plan: &Plan, index: usize, step: &Step) -> Result<(), StartError> {
         let should = step.insistence == Insistence::Should;
         self.at_step(index, if should { Lenience::Reported } else { Lenience::Fatal });
+        self.per_command = matches!(step.act, Act::OwnProc { .. } | Act::Landlock { .. } | Act::LandlockRule { .. });
         match &step.act {
             Act::OwnDirectory { path, keep, writable } => {
                 if should {
@@ -157,7 +182,9 @@ impl Builder {
             Act::Mask { path } => self.mask(path)?,
             Act::OwnDev { nodes } => self.own_dev(nodes)?,
             Act::OwnProc { read_only, masked } => self.own_proc(read_only, masked)?,
-            Act::Loopback => self.push(Op::JoinNetwork),
+            Act::Loopback => {
+                self.join = Some(Operation { op: Op::JoinNetwork, step: self.step, lenience: Lenience::Fatal });
+            }
             Act::CapabilityFile { path, content } => self.capability_file(path, content)?,
             Act::Landlock { files, network, scopes, .. } => {
                 let to = self.slot();
@@ -242,7 +269,6 @@ impl Builder {
             self.push(Op::SetAttributes { at: tree, recursive: true, attributes });
         }
         self.push(Op::Attach { tree, at });
-        self.push(Op::Close(at));
         self.inner.push((path.clone(), tree));
         Ok(())
     }
@@ -252,7 +278,6 @@ impl Builder {
         self.lenience = Some(Lenience::MissingIsFine);
         let at = self.open(path, None)?;
         self.push(Op::Cover { at, file, directory });
-        self.push(Op::Close(at));
         Ok(())
     }
 
@@ -261,6 +286,7 @@ impl Builder {
         if let Some(covers) = self.covers {
             return Ok(covers);
         }
+        let per_command = std::mem::replace(&mut self.per_command, false);
         let tree = self.slot();
         let options = vec![(c_string(b"mode")?, c_string(b"0755")?)];
         let attributes = NO_SETUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
@@ -273,6 +299,7 @@ impl Builder {
         let from = From::Slot(tree);
         self.push(Op::Open { to: file, from, path: c_string(b"file")?, expect: None });
         self.push(Op::Open { to: directory, from, path: c_string(b"directory")?, expect: None });
+        self.per_command = per_command;
         self.covers = Some((file, directory));
         Ok((file, directory))
     }
@@ -286,14 +313,9 @@ impl Builder {
         let attributes = NO_SETUID | libc::MOUNT_ATTR_NOEXEC;
         self.push(Op::NewFileSystem { to: tree, kind: c_string(b"tmpfs")?, options, attributes });
         for node in nodes {
-            let (from, copy, name) = (self.slot(), self.slot(), c_string(node.as_bytes())?);
-            self.push(Op::Open { to: from, from: From::Slot(at), path: name.clone(), expect: None });
-            self.push(Op::CloneTree { from, to: copy, recursive: false });
             // That the copy is read-only doesn't matter: writing to a device isn't writing to its file system.
-            self.push(Op::MakeFile { dir: tree, path: name.clone(), mode: 0o666, content: Vec::new() });
-            self.push(Op::AttachBelow { tree: copy, dir: tree, path: name });
-            self.push(Op::Close(from));
-            self.push(Op::Close(copy));
+            let path = c_string(node.as_bytes())?;
+            self.push(Op::BindNode { from: at, dir: tree, path });
         }
         for (name, target) in [
             ("fd", "/proc/self/fd"),
@@ -320,12 +342,10 @@ impl Builder {
             self.push(Op::NewFileSystem { to: inner, kind: c_string(kind.as_bytes())?, options, attributes });
             self.push(Op::MakeDirectory { dir: tree, path: path.clone(), mode: 0o755 });
             self.push(Op::AttachBelow { tree: inner, dir: tree, path });
-            self.push(Op::Close(inner));
         }
         let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
         self.push(Op::SetAttributes { at: tree, recursive: false, attributes });
         self.push(Op::Attach { tree, at });
-        self.push(Op::Close(at));
         self.own.push(Own { path: abs("/dev")?, tree });
         Ok(())
     }
@@ -336,7 +356,6 @@ impl Builder {
         let attributes = NO_SETUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
         self.push(Op::NewFileSystem { to: tree, kind: c_string(b"proc")?, options: Vec::new(), attributes });
         self.push(Op::Attach { tree, at });
-        self.push(Op::Close(at));
         self.own.push(Own { path: abs("/proc")?, tree });
         let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
         for path in read_only {

@@ -7,7 +7,10 @@
 
 pub mod class;
 pub mod command;
+mod grammar;
 pub mod reading;
+mod script;
+pub mod wrappers;
 
 pub use class::{Class, ClassifyFacts, Finding, Neutralised, Platform, ReadingClass, classify, classify_reading};
 pub use command::{Joined, SimpleCommand, Span};

@@ -194,16 +194,14 @@ fn devices_and_proc(host: &HostFacts, steps: &mut Vec<Step>) {
     ));
     let below = |names: &[&str]| names.iter().filter_map(|name| AbsPath::new(*name).ok()).collect();
     // Root inside is root to these files, whose owner needs no capability to write them.
-    let (read_only, masked) = if host.uid == Some(0) {
-        (
-            below(&["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/acpi"]),
-            below(&["/proc/kcore", "/proc/kmsg", "/proc/timer_list", "/proc/latency_stats", "/proc/sched_debug"]),
-        )
+    // What reads the host's memory or log asks for a capability, and needs no mask.
+    let read_only = if host.uid == Some(0) {
+        below(&["/proc/acpi", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/scsi", "/proc/sys", "/proc/sysrq-trigger"])
     } else {
-        (below(&["/proc/sys"]), Vec::new())
+        below(&["/proc/sys"])
     };
     steps.push(step(
-        Act::OwnProc { read_only, masked },
+        Act::OwnProc { read_only, masked: Vec::new() },
         Promise::HostSettings,
         Must,
         &always(),

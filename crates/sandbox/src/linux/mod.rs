@@ -3,10 +3,13 @@
 pub mod broker;
 pub mod filter;
 pub(crate) mod ops;
+pub(crate) mod perform;
+mod prepared;
 pub mod seam;
 mod spawn;
 mod supervise;
 mod terminal;
 
-pub use spawn::Sandbox;
+pub use prepared::Prepared;
+pub use spawn::{Ahead, Sandbox};
 pub use supervise::{Killer, Running};

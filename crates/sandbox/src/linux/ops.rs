@@ -6,6 +6,7 @@
 use crate::sys::mount::Attributes;
 use ringfence_model::facts::FileId;
 use std::ffi::CString;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
 /// A descriptor that an operation makes.
@@ -77,8 +78,8 @@ pub(crate) enum Op {
     LandlockCreate { to: Slot, files: u64, network: u64, scopes: u64 },
     /// A rule of it; a slot that was skipped grants nothing.
     LandlockRule { ruleset: Slot, at: Slot, rights: u64 },
-    /// Closes a descriptor that is needed no more.
-    Close(Slot),
+    /// Binds a device node of another directory into a new one.
+    BindNode { from: Slot, dir: Slot, path: CString },
     /// Goes into the network that the helper has made meanwhile.
     JoinNetwork,
 }
@@ -86,7 +87,7 @@ pub(crate) enum Op {
 /// All operations, and the slots they fill.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub operations: Vec<Operation>,
+    pub operations: Arc<[Operation]>,
     pub slots: Vec<AtomicI32>,
 }
 
@@ -113,7 +114,7 @@ impl Op {
             }
             Self::LandlockCreate { .. } => "make a Landlock ruleset".to_owned(),
             Self::LandlockRule { .. } => "add a Landlock rule".to_owned(),
-            Self::Close(_) => "close a descriptor".to_owned(),
+            Self::BindNode { path, .. } => format!("bind the device `{}`", show(path)),
             Self::JoinNetwork => "make a network namespace with loopback".to_owned(),
         }
     }

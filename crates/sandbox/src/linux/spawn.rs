@@ -1,10 +1,11 @@
 //! Starts: from a plan and a command to process 1 of the sandbox.
 
 use super::filter;
+use super::prepared::Prepared;
 use super::seam::BrokerFactory;
 use super::supervise::{Parts, Running};
 use super::terminal::Terminal;
-use crate::child::{self, AtomicPointer, Launch, Rlimit, Shared, phase};
+use crate::child::{self, AtomicPointer, Launch, Rlimit, Shared, Work, phase};
 use crate::enforced::StartError;
 use crate::plan::{Act, GroupKind, IdMap, Limit, Namespace, Plan};
 use crate::prepare::{self, c_path, c_string};
@@ -16,11 +17,12 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
 use std::time::Instant;
 
 /// Stack of each process that shares our memory. They call little and nothing deep.
-const STACK: usize = 64 << 10;
+pub(super) const STACK: usize = 64 << 10;
 
 /// Runs commands under a plan.
 #[derive(Debug)]
@@ -50,6 +52,16 @@ impl Sandbox {
     /// Makes the sandbox and starts a command in it. Returns when the command runs. Without a broker of the caller's, what
     /// the plan leaves to one is held by our own.
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
+        self.spawn_ahead(None, command, broker)
+    }
+
+    /// As [`Sandbox::spawn`], with namespaces that are being made already.
+    pub fn spawn_ahead(
+        &self,
+        ahead: Option<Ahead>,
+        command: Command,
+        broker: Option<Box<dyn BrokerFactory>>,
+    ) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
         let broker = match broker {
             Some(broker) => Some(broker),
@@ -57,45 +69,57 @@ impl Sandbox {
         };
         let prepared = prepare::prepare(&self.plan)?;
         let streams = Streams::open(&command)?;
-        let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
-        let mask = signal::set_mask(signal::ALL);
-        let result = (|| {
-            let launch =
-                self.launch(&command, &streams, prepared.ruleset, terminal.as_ref(), mask, broker.as_deref())?;
-            let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
-            let (ours, theirs) = (owned(ours), owned(theirs));
-            let own = process::pidfd_open(process::getpid()).map_err(|errno| supervisor("open myself", errno))?;
-            let own = owned(own);
-            let stacks = Region::new(3 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
-            let shared = Box::new(self.shared(prepared.program, launch, &theirs, &own, &stacks));
-            let (pid, pidfd) = self.first_process(&shared, &stacks)?;
-            Ok(Parts { plan: &self.plan, shared, stacks, pid, pidfd, socket: ours, broker, began })
-        })();
-        let parts = match result {
-            Ok(parts) => parts,
-            Err(error) => {
-                signal::set_mask(mask);
-                return Err(error);
-            }
+        let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
+            Some(ahead) => ahead.first,
+            None => First::start(&self.plan, false)?,
         };
+        let (program, ruleset) = prepared.whole();
+        first.give_work(self.work(program));
+        let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
+        // The filter is made while process 1 mounts.
+        let filter = self.filter(broker.as_deref())?;
+        let listener = broker.is_some();
+        let launch =
+            self.launch(&command, &streams.numbers, ruleset, terminal.as_ref(), first.mask(), filter, listener)?;
+        first.give_launch(launch);
+        let Some(started) = first.take() else { return Err(supervisor("start", Errno(libc::EIO))) };
         drop(streams.theirs);
-        Running::started(parts, streams.pipes, command, terminal, mask)
+        let parts = Parts { plan: &self.plan, started, broker, began, before: None };
+        Running::started(parts, streams.pipes, command, terminal)
     }
 
-    fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
+    /// Makes the sandbox without a command: what is returned runs many, each in processes of its own.
+    pub fn prepare(self) -> Result<Prepared, StartError> {
+        Prepared::new(self)
+    }
+
+    /// The broker of what the plan leaves to one; none if it leaves nothing.
+    pub(super) fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
         let made = super::broker::Factory::new(&self.plan);
         let made = made.map_err(|cause| StartError::Supervisor { what: "prepare the broker".to_owned(), cause })?;
         Ok(made.map(|factory| Box::new(factory) as Box<dyn BrokerFactory>))
     }
 
-    fn launch(
+    pub(super) fn work(&self, program: super::ops::Program) -> Work {
+        let ports =
+            |step: &crate::plan::Step| if let Act::ProxyListener { port } = step.act { Some(port) } else { None };
+        Work {
+            step_errno: self.plan.steps.iter().map(|_| AtomicI32::new(0)).collect(),
+            program,
+            proxy_ports: self.plan.steps.iter().filter_map(ports).collect(),
+            keep_background: self.plan.keep_background,
+        }
+    }
+
+    pub(super) fn launch(
         &self,
         command: &Command,
-        streams: &Streams,
+        streams: &[i32; 3],
         ruleset: Option<super::ops::Slot>,
         terminal: Option<&Terminal>,
         mask: signal::Mask,
-        broker: Option<&dyn BrokerFactory>,
+        filter: Arc<[libc::sock_filter]>,
+        listener: bool,
     ) -> Result<Launch, StartError> {
         let plan = &self.plan;
         let confine = plan.tier != Tier::Unconfined;
@@ -110,10 +134,6 @@ impl Sandbox {
             .collect::<Result<Vec<_>, _>>()?;
         let candidates = candidates(plan, program)?;
         let own_group = plan.steps.iter().any(|step| step.act == Act::Group { kind: GroupKind::Own });
-        let mut filter = Vec::new();
-        if confine {
-            filter = self.filter(broker)?;
-        }
         // `sh FILE ARGUMENT…`; the file's place is filled when it is known.
         let mut script: Vec<AtomicPointer> = Vec::with_capacity(argv.len() + 2);
         script.push(AtomicPointer(AtomicPtr::new(child::SHELL.as_ptr().cast_mut())));
@@ -130,7 +150,7 @@ impl Sandbox {
             envp_pointers: child::pointers(&envp),
             envp,
             cwd: c_path(&plan.cwd)?,
-            stdio: streams.numbers,
+            stdio: streams.map(AtomicI32::new),
             limits: limits(plan),
             mask,
             umask,
@@ -139,11 +159,15 @@ impl Sandbox {
             confine,
             ruleset,
             filter,
-            listener: confine && broker.is_some(),
+            listener: confine && listener,
         })
     }
 
-    fn filter(&self, broker: Option<&dyn BrokerFactory>) -> Result<Vec<libc::sock_filter>, StartError> {
+    /// The filter of the plan, with the broker's rows; empty without confinement.
+    pub(super) fn filter(&self, broker: Option<&dyn BrokerFactory>) -> Result<Arc<[libc::sock_filter]>, StartError> {
+        if self.plan.tier == Tier::Unconfined {
+            return Ok(Arc::new([]));
+        }
         let mut rows = broker.map(BrokerFactory::rows_before).unwrap_or_default();
         let mut arch = None;
         for step in &self.plan.steps {
@@ -154,121 +178,196 @@ impl Sandbox {
         }
         rows.extend(broker.map(BrokerFactory::rows).unwrap_or_default());
         let arch = arch.ok_or_else(|| StartError::Foreign { why: "no filter for this processor".to_owned() })?;
-        filter::program(arch, &rows).map_err(|error| StartError::Foreign { why: error.to_string() })
+        filter::program(arch, &rows).map(Arc::from).map_err(|error| StartError::Foreign { why: error.to_string() })
+    }
+}
+
+/// Flags of the namespaces of a plan.
+fn namespaces(plan: &Plan) -> i32 {
+    let kinds = plan.steps.iter().find_map(|step| match &step.act {
+        Act::Namespaces { kinds, .. } => Some(kinds),
+        _ => None,
+    });
+    kinds.map_or(0, |kinds| {
+        kinds.iter().fold(0, |flags, kind| {
+            flags
+                | match kind {
+                    Namespace::User => libc::CLONE_NEWUSER,
+                    Namespace::Mount => libc::CLONE_NEWNS,
+                    Namespace::Pid => libc::CLONE_NEWPID,
+                    Namespace::Ipc => libc::CLONE_NEWIPC,
+                    Namespace::Net => libc::CLONE_NEWNET,
+                    Namespace::Uts => libc::CLONE_NEWUTS,
+                    Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+                }
+        })
+    })
+}
+
+/// Namespaces that are being made before the plan is known, for a front end that reads its settings meanwhile.
+///
+/// They are those of a command with the network off; if the plan turns out to want others, they are thrown away.
+#[derive(Debug)]
+pub struct Ahead {
+    first: First,
+}
+
+impl Ahead {
+    /// Begins. None if it can't be done here: the later start says why.
+    #[must_use]
+    pub fn begin() -> Option<Self> {
+        let root = process::identity().0 == 0;
+        let identity = if root { IdMap::All } else { IdMap::Own };
+        First::with(AHEAD, identity, Tier::Namespaces, false).ok().map(|first| Self { first })
     }
 
-    fn shared(
-        &self,
-        program: super::ops::Program,
-        launch: Launch,
-        theirs: &OwnedFd,
-        own: &OwnedFd,
-        stacks: &Region,
-    ) -> Shared {
-        let proxy_ports: Vec<u16> = self
-            .plan
-            .steps
-            .iter()
-            .filter_map(|step| if let Act::ProxyListener { port } = step.act { Some(port) } else { None })
-            .collect();
-        let namespaces = self.namespaces();
-        let helper = namespaces & libc::CLONE_NEWNET;
-        Shared {
-            step_errno: self.plan.steps.iter().map(|_| AtomicI32::new(0)).collect(),
-            program,
-            launch,
-            socket: theirs.as_raw_fd(),
-            supervisor: own.as_raw_fd(),
-            helper_namespaces: helper,
-            proxy_sockets: proxy_ports.iter().map(|_| AtomicI32::new(-1)).collect(),
-            proxy_ports,
-            helper_stack: stacks.address(2 * STACK),
-            command_stack: stacks.address(3 * STACK),
-            keep_background: self.plan.keep_background,
-            own_pids: namespaces & libc::CLONE_NEWPID != 0,
-            phase: AtomicU32::new(phase::NEW),
-            failed_operation: AtomicU32::new(0),
-            failed_errno: AtomicI32::new(0),
-            network: AtomicU32::new(0),
-            network_fd: AtomicI32::new(-1),
-            command_tid: AtomicU32::new(0),
-            exec_errno: AtomicI32::new(0),
-            exec_stage: AtomicU32::new(child::stage::NONE),
-            listener_fd: AtomicI32::new(-1),
+    /// Whether a plan wants exactly these. Streams opened since then are unknown inside.
+    fn fits(&self, plan: &Plan, streams: &Streams) -> bool {
+        namespaces(plan) == AHEAD && streams.theirs.is_empty()
+    }
+}
+
+/// The namespaces of a command with the network off.
+const AHEAD: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// Memory that process 1 and the command use until they are gone, or are what they will be.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub shared: Box<Shared>,
+    pub stacks: Region,
+    pub work: Option<Box<Work>>,
+    pub launch: Option<Box<Launch>>,
+}
+
+/// A first process, or a keeper, with all it uses.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub memory: Memory,
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    pub socket: OwnedFd,
+    /// The supervisor's signal mask, which is the command's.
+    pub mask: signal::Mask,
+}
+
+/// A first process that isn't in anybody's care yet: it ends with this value.
+#[derive(Debug)]
+pub(super) struct First(Option<Started>);
+
+impl Drop for First {
+    fn drop(&mut self) {
+        if let Some(started) = self.0.take() {
+            started.memory.shared.reach(phase::ABANDONED);
+            end(&started.pidfd);
         }
     }
+}
 
-    fn namespaces(&self) -> i32 {
-        self.plan
-            .steps
-            .iter()
-            .find_map(|step| if let Act::Namespaces { kinds, .. } = &step.act { Some(kinds) } else { None })
-            .map_or(0, |kinds| {
-                kinds.iter().fold(0, |flags, kind| {
-                    flags
-                        | match kind {
-                            Namespace::User => libc::CLONE_NEWUSER,
-                            Namespace::Mount => libc::CLONE_NEWNS,
-                            Namespace::Pid => libc::CLONE_NEWPID,
-                            Namespace::Ipc => libc::CLONE_NEWIPC,
-                            Namespace::Net => libc::CLONE_NEWNET,
-                            Namespace::Uts => libc::CLONE_NEWUTS,
-                            Namespace::Cgroup => libc::CLONE_NEWCGROUP,
-                        }
-                })
-            })
+impl First {
+    pub(super) fn start(plan: &Plan, keep: bool) -> Result<Self, StartError> {
+        let identity = plan.steps.iter().find_map(|step| match &step.act {
+            Act::Namespaces { identity, .. } => Some(*identity),
+            _ => None,
+        });
+        let mut flags = namespaces(plan);
+        if keep {
+            flags &= !libc::CLONE_NEWPID;
+        }
+        Self::with(flags, identity.unwrap_or(IdMap::Own), plan.tier, keep)
     }
 
-    /// Starts process 1 and maps its identities.
-    fn first_process(&self, shared: &Shared, stacks: &Region) -> Result<(i32, OwnedFd), StartError> {
-        let namespaces = self.namespaces() & !shared.helper_namespaces;
-        let flags = libc::CLONE_VM | libc::CLONE_PIDFD | namespaces;
+    fn with(namespaces: i32, identity: IdMap, tier: Tier, keep: bool) -> Result<Self, StartError> {
+        let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
+        let (ours, theirs) = (owned(ours), owned(theirs));
+        let own = process::pidfd_open(process::getpid()).map_err(|errno| supervisor("open myself", errno))?;
+        let own = owned(own);
+        let stacks = Region::new(3 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
+        let tops = [stacks.address(2 * STACK), stacks.address(3 * STACK)];
+        let shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
+        let now = namespaces & !shared.helper_namespaces;
         // The files through which identities are mapped belong to root while this process isn't dumpable. Afterwards
         // nothing of the same user may look into it, nor into process 1, which shares its memory.
         dumpable(true);
+        let mask = signal::set_mask(signal::ALL);
         let mut pidfd = -1;
-        let pid = child::start(shared, stacks.address(STACK), flags, &mut pidfd).map_err(|errno| StartError::Tier {
-            tier: self.plan.tier,
-            what: "make the namespaces (`clone`)".to_owned(),
-            remedy: remedy(errno),
-            cause: errno.into(),
-        })?;
+        let flags = libc::CLONE_VM | libc::CLONE_PIDFD | now;
+        let started = child::start(&shared, keep, stacks.address(STACK), flags, &mut pidfd);
+        signal::set_mask(mask);
+        let refused = |what: &str, cause: io::Error| StartError::Tier {
+            tier,
+            what: what.to_owned(),
+            remedy: cause.raw_os_error().map(|number| remedy(Errno(number))).unwrap_or_default(),
+            cause,
+        };
+        let pid = started.map_err(|errno| refused("make the namespaces (`clone`)", errno.into()))?;
         let pidfd = owned(pidfd);
-        let mapped = if namespaces & libc::CLONE_NEWUSER == 0 { Ok(()) } else { self.map_identities(pid) };
+        let memory = Memory { shared, stacks, work: None, launch: None };
+        let first = Self(Some(Started { memory, pid, pidfd, socket: ours, mask }));
+        let mapped = if now & libc::CLONE_NEWUSER == 0 { Ok(()) } else { map_identities(pid, identity) };
         dumpable(false);
-        let next = if mapped.is_ok() { phase::MAPPED } else { phase::ABANDONED };
-        shared.phase.store(next, SeqCst);
-        process::futex_wake(&shared.phase);
-        if let Err(cause) = mapped {
-            while !process::reap(pidfd.as_raw_fd()) {
-                let mut fds = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
-                let _ = fs::poll(&mut fds, 1000);
-            }
-            return Err(StartError::Tier {
-                tier: self.plan.tier,
-                what: "map users and groups (`uid_map`)".to_owned(),
-                remedy: cause.raw_os_error().map(|number| remedy(Errno(number))).unwrap_or_default(),
-                cause,
-            });
+        mapped.map_err(|cause| refused("map users and groups (`uid_map`)", cause))?;
+        if let Some(started) = &first.0 {
+            started.memory.shared.reach(phase::MAPPED);
         }
-        Ok((pid, pidfd))
+        Ok(first)
     }
 
-    fn map_identities(&self, pid: i32) -> io::Result<()> {
-        let all = self.plan.steps.iter().any(|step| matches!(&step.act, Act::Namespaces { identity: IdMap::All, .. }));
-        let write = |name: &str, text: &str| {
-            let path = CString::new(format!("/proc/{pid}/{name}")).unwrap_or_default();
-            let fd = owned(fs::openat(fs::CWD, &path, libc::O_WRONLY, 0)?);
-            fs::write(fd.as_raw_fd(), text.as_bytes()).map(drop).map_err(io::Error::from)
-        };
-        if all && write("uid_map", "0 0 4294967295\n").is_ok() {
-            return write("gid_map", "0 0 4294967295\n");
-        }
-        let (uid, gid) = process::identity();
-        write("setgroups", "deny\n")?;
-        write("uid_map", &format!("{uid} {uid} 1\n"))?;
-        write("gid_map", &format!("{gid} {gid} 1\n"))
+    fn mask(&self) -> signal::Mask {
+        self.0.as_ref().map_or(0, |started| started.mask)
     }
+
+    pub(super) fn give_work(&mut self, work: Work) {
+        let Some(Started { memory, .. }) = &mut self.0 else { return };
+        let work = memory.work.insert(Box::new(work));
+        memory.shared.work.store(std::ptr::from_ref(&**work).cast_mut(), SeqCst);
+        memory.shared.reach(phase::WORK);
+    }
+
+    fn give_launch(&mut self, launch: Launch) {
+        let Some(Started { memory, .. }) = &mut self.0 else { return };
+        let launch = memory.launch.insert(Box::new(launch));
+        memory.shared.launch.store(std::ptr::from_ref(&**launch).cast_mut(), SeqCst);
+        memory.shared.reach(phase::LAUNCH);
+    }
+
+    pub(super) fn started(&self) -> Option<&Started> {
+        self.0.as_ref()
+    }
+
+    /// Takes it into care.
+    pub(super) fn take(&mut self) -> Option<Started> {
+        self.0.take()
+    }
+}
+
+/// Ends a process of ours and waits until it is gone.
+pub(super) fn end(pidfd: &OwnedFd) {
+    let _ = process::pidfd_send_signal(pidfd.as_raw_fd(), libc::SIGKILL);
+    while !process::reap(pidfd.as_raw_fd()) {
+        let mut fds = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        let _ = fs::poll(&mut fds, 1000);
+    }
+}
+
+fn map_identities(pid: i32, identity: IdMap) -> io::Result<()> {
+    let write = |name: &str, text: &str| {
+        let path = CString::new(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let fd = owned(fs::openat(fs::CWD, &path, libc::O_WRONLY, 0)?);
+        fs::write(fd.as_raw_fd(), text.as_bytes()).map(drop).map_err(io::Error::from)
+    };
+    if identity == IdMap::All && write("uid_map", "0 0 4294967295\n").is_ok() {
+        return write("gid_map", "0 0 4294967295\n");
+    }
+    let (uid, gid) = process::identity();
+    write("setgroups", "deny\n")?;
+    write("uid_map", &format!("{uid} {uid} 1\n"))?;
+    write("gid_map", &format!("{gid} {gid} 1\n"))
 }
 
 fn dumpable(yes: bool) {
@@ -295,14 +394,14 @@ pub(super) fn supervisor(what: &str, errno: Errno) -> StartError {
 
 /// The command's streams: what it gets, and our ends of pipes.
 #[derive(Debug)]
-struct Streams {
-    numbers: [i32; 3],
-    theirs: Vec<OwnedFd>,
-    pipes: Pipes,
+pub(super) struct Streams {
+    pub numbers: [i32; 3],
+    pub theirs: Vec<OwnedFd>,
+    pub pipes: Pipes,
 }
 
 impl Streams {
-    fn open(command: &Command) -> Result<Self, StartError> {
+    pub(super) fn open(command: &Command) -> Result<Self, StartError> {
         let mut streams = Self { numbers: [0, 1, 2], theirs: Vec::new(), pipes: Pipes::default() };
         let all = [&command.stdin, &command.stdout, &command.stderr];
         for (number, stream) in all.into_iter().enumerate() {

@@ -1,13 +1,12 @@
 //! Supervises: waits for the command, passes signals on, keeps the terminal, serves the broker, keeps the clock.
 
 use super::seam::{Broker, BrokerFactory, BrokerStart};
-use super::spawn::{owned, supervisor};
+use super::spawn::{Memory, Started, owned, supervisor};
 use super::terminal::Terminal;
-use crate::child::{self, Shared, word};
+use crate::child::{self, Shared, Work, word};
 use crate::enforced::{Enforced, StartError, StepResult};
 use crate::plan::{Act, GroupKind, Limit, Plan};
 use crate::run::{Command, Outcome, Pipes, Signals};
-use crate::sys::memory::Region;
 use crate::sys::{fs, process, signal, socket};
 use ringfence_model::report::{Exit, LimitKind};
 use std::io;
@@ -39,20 +38,17 @@ const FORWARDED: &[i32] = &[
 /// What a start leaves in hand.
 pub(super) struct Parts<'p> {
     pub plan: &'p Plan,
-    pub shared: Box<Shared>,
-    pub stacks: Region,
-    pub pid: i32,
-    pub pidfd: OwnedFd,
-    pub socket: OwnedFd,
+    pub started: Started,
     pub broker: Option<Box<dyn BrokerFactory>>,
     pub began: Instant,
+    /// What was done before, in a prepared sandbox.
+    pub before: Option<&'p Work>,
 }
 
 /// Memory that a first process may still use while it ends.
 struct Ending {
     pidfd: OwnedFd,
-    _shared: Box<Shared>,
-    _stacks: Region,
+    _memory: Memory,
 }
 
 /// First processes whose end nobody waited for. Their memory is given back when they are gone.
@@ -61,7 +57,7 @@ static ENDING: Mutex<Vec<Ending>> = Mutex::new(Vec::new());
 /// A command that runs.
 pub struct Running<'p> {
     plan: &'p Plan,
-    memory: Option<(Box<Shared>, Region)>,
+    memory: Option<Memory>,
     pid: i32,
     pidfd: OwnedFd,
     socket: OwnedFd,
@@ -101,12 +97,12 @@ impl<'p> Running<'p> {
         pipes: Pipes,
         command: Command,
         terminal: Option<Terminal>,
-        mask: signal::Mask,
     ) -> Result<Self, StartError> {
-        let Parts { plan, shared, stacks, pid, pidfd, socket, broker, began } = parts;
+        let Parts { plan, started, broker, began, before } = parts;
+        let Started { memory, pid, pidfd, socket, mask } = started;
         let mut running = Self {
             plan,
-            memory: Some((shared, stacks)),
+            memory: Some(memory),
             pid,
             pidfd,
             socket,
@@ -121,14 +117,12 @@ impl<'p> Running<'p> {
         };
         running.enforced = running.results(broker.as_deref());
         running.await_start(&command, broker)?;
-        running.look_at_lenient();
+        running.look_at_lenient(before);
         if command.signals == Signals::Forward {
             let wanted = FORWARDED.iter().fold(0, |mask, signal| mask | signal::only(*signal));
             let signals = signal::signalfd(wanted).map_err(|errno| supervisor("watch signals", errno))?;
             running.signals = Some(owned(signals));
             signal::set_mask(mask | wanted);
-        } else {
-            signal::set_mask(mask);
         }
         Ok(running)
     }
@@ -185,31 +179,15 @@ impl<'p> Running<'p> {
     }
 
     fn failed(&self, operation: u32) -> StartError {
-        let Some((shared, _)) = &self.memory else {
+        let Some(Memory { shared, work: Some(work), .. }) = &self.memory else {
             return supervisor("start the sandbox", crate::sys::Errno(libc::EIO));
         };
-        let errno = crate::sys::Errno(shared.failed_errno.load(SeqCst));
-        let operation = shared.program.operations.get(operation as usize);
-        let step = operation.and_then(|operation| self.plan.steps.get(operation.step as usize));
-        match (operation, step) {
-            (Some(operation), Some(step)) => StartError::Step {
-                step: Box::new(step.clone()),
-                what: operation.op.describe(),
-                remedy: String::new(),
-                cause: errno.into(),
-            },
-            _ => StartError::Tier {
-                tier: self.plan.tier,
-                what: "start a process inside".to_owned(),
-                remedy: "run `ringfence doctor`".to_owned(),
-                cause: errno.into(),
-            },
-        }
+        failure(self.plan, shared, work, operation)
     }
 
     fn not_executed(&self, command: &Command) -> StartError {
         let (errno, stage) = match &self.memory {
-            Some((shared, _)) => (shared.exec_errno.load(SeqCst), shared.exec_stage.load(SeqCst)),
+            Some(Memory { shared, .. }) => (shared.exec_errno.load(SeqCst), shared.exec_stage.load(SeqCst)),
             None => (libc::EIO, child::stage::NONE),
         };
         let cause = io::Error::from_raw_os_error(errno);
@@ -249,11 +227,14 @@ impl<'p> Running<'p> {
     }
 
     /// Steps that failed and may.
-    fn look_at_lenient(&mut self) {
-        let Some((shared, _)) = &self.memory else { return };
-        for (enforced, errno) in self.enforced.iter_mut().zip(&shared.step_errno) {
-            let errno = errno.load(SeqCst);
-            if errno != 0 {
+    fn look_at_lenient(&mut self, before: Option<&Work>) {
+        let own = self.memory.as_ref().and_then(|memory| memory.work.as_deref());
+        for work in own.into_iter().chain(before) {
+            for (enforced, errno) in self.enforced.iter_mut().zip(&work.step_errno) {
+                let errno = errno.load(SeqCst);
+                if errno == 0 {
+                    continue;
+                }
                 enforced.result = StepResult::Absent {
                     why: io::Error::from_raw_os_error(errno).to_string(),
                     remedy: "run `ringfence doctor`".to_owned(),
@@ -435,32 +416,52 @@ impl Drop for Running<'_> {
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }
-        signal::set_mask(self.mask);
-        let Some((shared, stacks)) = self.memory.take() else { return };
-        let Ok(pidfd) = self.pidfd.try_clone() else {
-            // Without a descriptor nobody could tell when the memory is free.
-            std::mem::forget((shared, stacks));
-            return;
-        };
+        if self.signals.is_some() {
+            signal::set_mask(self.mask);
+        }
+        let Some(memory) = self.memory.take() else { return };
         self.kill();
-        if let Ok(mut ending) = ENDING.lock() {
-            ending.retain(|old| !process::reap(old.pidfd.as_raw_fd()));
-            ending.push(Ending { pidfd, _shared: shared, _stacks: stacks });
-        } else {
-            std::mem::forget((shared, stacks));
+        match (self.pidfd.try_clone(), ENDING.lock()) {
+            (Ok(pidfd), Ok(mut ending)) => {
+                ending.retain(|old| !process::reap(old.pidfd.as_raw_fd()));
+                ending.push(Ending { pidfd, _memory: memory });
+            }
+            // Without a descriptor nobody could tell when the memory is free.
+            _ => std::mem::forget(memory),
         }
     }
 }
 
-fn say(socket: &OwnedFd, kind: u32, value: u32) {
+/// Why process 1, or the keeper, gave up.
+pub(super) fn failure(plan: &Plan, shared: &Shared, work: &Work, operation: u32) -> StartError {
+    let errno = crate::sys::Errno(shared.failed_errno.load(SeqCst));
+    let operation = work.program.operations.get(operation as usize);
+    let step = operation.and_then(|operation| plan.steps.get(operation.step as usize));
+    match (operation, step) {
+        (Some(operation), Some(step)) => StartError::Step {
+            step: Box::new(step.clone()),
+            what: operation.op.describe(),
+            remedy: String::new(),
+            cause: errno.into(),
+        },
+        _ => StartError::Tier {
+            tier: plan.tier,
+            what: "start a process inside".to_owned(),
+            remedy: "run `ringfence doctor`".to_owned(),
+            cause: errno.into(),
+        },
+    }
+}
+
+pub(super) fn say(socket: &OwnedFd, kind: u32, value: u32) {
     let mut bytes = [0u8; 8];
     let (first, second) = bytes.split_at_mut(4);
     first.copy_from_slice(&kind.to_ne_bytes());
     second.copy_from_slice(&value.to_ne_bytes());
-    let _ = socket::send(socket.as_raw_fd(), &bytes, None);
+    let _ = socket::send(socket.as_raw_fd(), &bytes, &[]);
 }
 
-fn pair(bytes: [u8; 8]) -> (u32, u32) {
+pub(super) fn pair(bytes: [u8; 8]) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = bytes;
     (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]))
 }

@@ -49,6 +49,13 @@ pub(crate) fn mkdirat(dir: i32, path: &CStr, mode: u32) -> Result<()> {
     unsafe { call(libc::SYS_mkdirat, [word(dir), path.as_ptr() as usize, mode as usize, 0, 0, 0]) }.map(drop)
 }
 
+/// `mknodat(2)` of an empty regular file.
+pub(crate) fn mknod_file(dir: i32, path: &CStr, mode: u32) -> Result<()> {
+    let args = [word(dir), path.as_ptr() as usize, (libc::S_IFREG | mode) as usize, 0, 0, 0];
+    // SAFETY: `path` is a NUL-terminated string that outlives the call; the kernel only reads it.
+    unsafe { call(libc::SYS_mknodat, args) }.map(drop)
+}
+
 /// `symlinkat(2)`.
 pub(crate) fn symlinkat(target: &CStr, dir: i32, path: &CStr) -> Result<()> {
     let args = [target.as_ptr() as usize, word(dir), path.as_ptr() as usize, 0, 0, 0];

@@ -22,6 +22,14 @@ pub(crate) fn clone_tree(fd: i32, recursive: bool) -> Result<i32> {
     unsafe { call(libc::SYS_open_tree, [word(fd), c"".as_ptr() as usize, flags as usize, 0, 0, 0]) }.map(|fd| fd as i32)
 }
 
+/// `open_tree(2)` with `OPEN_TREE_CLONE` of one mount at a path below `dir`; a link at its end isn't followed.
+pub(crate) fn clone_below(dir: i32, path: &CStr) -> Result<i32> {
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_SYMLINK_NOFOLLOW as u32;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call; the rest are integers.
+    unsafe { call(libc::SYS_open_tree, [word(dir), path.as_ptr() as usize, flags as usize, 0, 0, 0]) }
+        .map(|fd| fd as i32)
+}
+
 /// `mount_setattr(2)` at `path` below `dir` (an empty path: `dir` itself).
 pub(crate) fn setattr(dir: i32, path: &CStr, recursive: bool, attributes: Attributes) -> Result<()> {
     let attr: [u64; 4] = [attributes.set, attributes.clear, attributes.propagation, 0];

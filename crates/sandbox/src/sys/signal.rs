@@ -22,6 +22,15 @@ pub(crate) fn set_mask(mask: Mask) -> Mask {
     old
 }
 
+/// `rt_sigprocmask(2)`: the mask as it is.
+pub(crate) fn mask() -> Mask {
+    let mut old: Mask = 0;
+    let args = [0, 0, &raw mut old as usize, size_of::<Mask>(), 0, 0];
+    // SAFETY: the mask is 8 bytes, as the size says; nothing is changed.
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, args) };
+    old
+}
+
 /// `rt_sigaction(2)`: the default action.
 pub(crate) fn set_default(signal: i32) {
     let action: [u64; 4] = [libc::SIG_DFL as u64, 0, 0, 0];

@@ -12,63 +12,83 @@ pub(crate) fn pair() -> Result<[i32; 2]> {
     Ok(ends)
 }
 
-/// Space for one control message with up to four descriptors.
-#[repr(C, align(8))]
-struct Control([u8; 32]);
+/// Descriptors that one message may carry.
+pub(crate) const CARRIED: usize = 4;
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
 
-/// `sendmsg(2)`: `bytes`, and with them at most one descriptor.
-pub(crate) fn send(socket: i32, bytes: &[u8], descriptor: Option<i32>) -> Result<()> {
-    let mut control = Control([0; 32]);
+/// Space for one control message with as many descriptors as may be carried.
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    descriptors: [i32; CARRIED],
+}
+
+impl Control {
+    fn new(count: usize) -> Self {
+        // SAFETY: all-zero bytes are a valid header.
+        let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
+        header.cmsg_len = (HEADER + count * size_of::<i32>()) as _;
+        header.cmsg_level = libc::SOL_SOCKET;
+        header.cmsg_type = libc::SCM_RIGHTS;
+        Self { header, descriptors: [-1; CARRIED] }
+    }
+}
+
+/// `sendmsg(2)`: `bytes`, and with them these descriptors.
+pub(crate) fn send(socket: i32, bytes: &[u8], descriptors: &[i32]) -> Result<()> {
+    let count = descriptors.len().min(CARRIED);
+    let mut control = Control::new(count);
+    for (place, fd) in control.descriptors.iter_mut().zip(descriptors) {
+        *place = *fd;
+    }
     let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     // SAFETY: an all-zero `msghdr` is valid: no name, no data, no control.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut iov;
     message.msg_iovlen = 1;
-    if let Some(fd) = descriptor {
-        let header = libc::cmsghdr {
-            cmsg_len: (HEADER + size_of::<i32>()) as _,
-            cmsg_level: libc::SOL_SOCKET,
-            cmsg_type: libc::SCM_RIGHTS,
-        };
-        let base = (&raw mut control.0).cast::<u8>();
-        // SAFETY: 32 bytes, 8-aligned, hold the header (16 bytes) and one descriptor behind it.
-        unsafe {
-            base.cast::<libc::cmsghdr>().write(header);
-            base.add(HEADER).cast::<i32>().write(fd);
-        }
-        message.msg_control = base.cast();
-        message.msg_controllen = 24;
+    if count > 0 {
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = control.header.cmsg_len;
     }
     let args = [word(socket), &raw const message as usize, libc::MSG_NOSIGNAL as usize, 0, 0, 0];
     // SAFETY: the message and all it points to live on this stack frame or in `bytes`.
     unsafe { call(libc::SYS_sendmsg, args) }.map(drop)
 }
 
-/// `recvmsg(2)`: how much was received (0: the other end is gone), and the descriptor that came with it.
-pub(crate) fn receive(socket: i32, bytes: &mut [u8], flags: i32) -> Result<(usize, Option<i32>)> {
-    let mut control = Control([0; 32]);
+/// `recvmsg(2)`: how much was received (0: the other end is gone), and the descriptors that came with it, −1 for none.
+pub(crate) fn receive_many(socket: i32, bytes: &mut [u8], flags: i32) -> Result<(usize, [i32; CARRIED])> {
+    let mut control = Control::new(0);
     let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: an all-zero `msghdr` is valid.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut iov;
     message.msg_iovlen = 1;
-    message.msg_control = (&raw mut control.0).cast();
-    message.msg_controllen = 24;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>() as _;
     let args = [word(socket), &raw mut message as usize, word(flags | libc::MSG_CMSG_CLOEXEC), 0, 0, 0];
     // SAFETY: the message and all it points to live on this stack frame or in `bytes`.
     let count = unsafe { call(libc::SYS_recvmsg, args) }?;
-    let mut descriptor = None;
-    if message.msg_controllen as usize >= HEADER + size_of::<i32>() {
-        let base = (&raw const control.0).cast::<u8>();
-        // SAFETY: the kernel filled a header and at least one integer behind it.
-        let (header, fd) = unsafe { (base.cast::<libc::cmsghdr>().read(), base.add(HEADER).cast::<i32>().read()) };
-        if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
-            descriptor = Some(fd);
+    let carried = (message.msg_controllen as usize).saturating_sub(HEADER) / size_of::<i32>();
+    let ours = control.header.cmsg_level == libc::SOL_SOCKET && control.header.cmsg_type == libc::SCM_RIGHTS;
+    let mut descriptors = [-1; CARRIED];
+    if ours {
+        for (place, fd) in descriptors.iter_mut().zip(control.descriptors).take(carried) {
+            *place = fd;
         }
     }
-    Ok((count, descriptor))
+    Ok((count, descriptors))
+}
+
+/// As [`receive_many`], for messages that carry one descriptor at most.
+pub(crate) fn receive(socket: i32, bytes: &mut [u8], flags: i32) -> Result<(usize, Option<i32>)> {
+    let (count, [first, rest @ ..]) = receive_many(socket, bytes, flags)?;
+    for fd in rest {
+        if fd >= 0 {
+            super::fs::close(fd);
+        }
+    }
+    Ok((count, (first >= 0).then_some(first)))
 }
 
 fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {

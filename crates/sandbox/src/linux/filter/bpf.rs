@@ -100,9 +100,9 @@ pub fn program<'a>(arch: Arch, rows: impl IntoIterator<Item = &'a Row>) -> Resul
         jump(JUMP_ABOVE, HIGHEST, 0, 1),
         statement(RETURN, verdict(Action::Errno(libc::ENOSYS))),
     ];
+    let search = tree(&segments);
+    let mut next = out.len() + search.len();
     let mut starts = Vec::with_capacity(blocks.len());
-    let tree_end = out.len() + tree_length(&segments);
-    let mut next = tree_end;
     for block in &blocks {
         starts.push(next);
         next += block.len();
@@ -110,93 +110,102 @@ pub fn program<'a>(arch: Arch, rows: impl IntoIterator<Item = &'a Row>) -> Resul
     if next > 4096 {
         return Err(FilterError::TooLong(next));
     }
-    tree(&segments, &starts, &mut out);
-    debug_assert_eq!(out.len(), tree_end, "the search is as long as was reckoned");
+    for line in search {
+        match line {
+            Line::Plain(line) => out.push(line),
+            Line::ToBlock(index) => {
+                let to = starts.get(index).copied().unwrap_or_default();
+                out.push(statement(JUMP, u32::try_from(to.saturating_sub(out.len() + 1)).unwrap_or(0)));
+            }
+        }
+    }
     for block in blocks {
         out.extend(block);
     }
     Ok(out)
 }
 
-/// Instructions of the search over these segments: one leaf each, and two per fork.
-fn tree_length(segments: &[(u32, Target)]) -> usize {
-    segments.len() + segments.len().saturating_sub(1) * 2
-}
-
-fn tree(segments: &[(u32, Target)], starts: &[usize], out: &mut Vec<sock_filter>) {
+/// The search over these segments; blocks are jumped to by number, and the jumps filled in when their places are known.
+fn tree(segments: &[(u32, Target)]) -> Vec<Line> {
     let (left, right) = segments.split_at(segments.len() / 2);
     match (left.is_empty(), right.first()) {
-        (true, Some((_, Target::Return(action)))) => out.push(statement(RETURN, verdict(*action))),
-        (true, Some((_, Target::Block(index)))) => {
-            let to = starts.get(*index).copied().unwrap_or_default();
-            out.push(statement(JUMP, u32::try_from(to.saturating_sub(out.len() + 1)).unwrap_or(0)));
-        }
+        (true, Some((_, Target::Return(action)))) => vec![Line::Plain(statement(RETURN, verdict(*action)))],
+        (true, Some((_, Target::Block(index)))) => vec![Line::ToBlock(*index)],
         (false, Some((from, _))) => {
-            // A conditional jump reaches 255 instructions; the plain one behind it any distance.
-            out.push(jump(JUMP_FROM, *from, 0, 1));
-            out.push(statement(JUMP, u32::try_from(tree_length(left)).unwrap_or(0)));
-            tree(left, starts, out);
-            tree(right, starts, out);
+            let (left, right) = (tree(left), tree(right));
+            let mut out = Vec::with_capacity(left.len() + right.len() + 2);
+            // A conditional jump reaches 255 instructions; a plain one any distance.
+            match u8::try_from(left.len()) {
+                Ok(reach) => out.push(Line::Plain(jump(JUMP_FROM, *from, reach, 0))),
+                Err(_) => {
+                    out.push(Line::Plain(jump(JUMP_FROM, *from, 0, 1)));
+                    out.push(Line::Plain(statement(JUMP, u32::try_from(left.len()).unwrap_or(0))));
+                }
+            }
+            out.extend(left);
+            out.extend(right);
+            out
         }
-        (_, None) => {}
+        (_, None) => Vec::new(),
     }
+}
+
+/// An instruction of the search.
+#[derive(Debug, Clone, Copy)]
+enum Line {
+    Plain(sock_filter),
+    ToBlock(usize),
 }
 
 /// The rows of one call, in order.
 fn block(rows: &[&Row]) -> Result<Vec<sock_filter>, FilterError> {
     let mut out = Vec::new();
     for row in rows {
-        let value = statement(RETURN, verdict(row.action));
+        row_code(row, &mut out)?;
         if row.when.is_empty() {
-            out.push(value);
             return Ok(out);
-        }
-        for conditions in alternatives(&row.when) {
-            let rule = conditions
-                .into_iter()
-                .map(condition)
-                .collect::<Result<Vec<_>, _>>()
-                .and_then(SeccompRule::new)
-                .map_err(|error| FilterError::Condition { call: row.call.to_owned(), why: error.to_string() })?;
-            // A rule that doesn't match skips the one instruction behind it. Its first two are jumps for a chain of rules,
-            // of which the second leads past what is here; nothing needs them.
-            let code: BpfProgram = rule.into();
-            let needed = match code.as_slice() {
-                [first, second, rest @ ..] if first.code == JUMP && second.code == JUMP => rest,
-                all => all,
-            };
-            out.extend(needed.iter().map(|line| sock_filter { code: line.code, jt: line.jt, jf: line.jf, k: line.k }));
-            out.push(value);
         }
     }
     out.push(statement(RETURN, libc::SECCOMP_RET_ALLOW));
     Ok(out)
 }
 
-/// "Any of these bits" becomes one alternative per bit.
-fn alternatives(when: &[Condition]) -> Vec<Vec<Condition>> {
-    let mut all: Vec<Vec<Condition>> = vec![Vec::new()];
-    for condition in when {
-        let options: Vec<Condition> = match *condition {
-            Condition::AnyBit(arg, bits) => (0..u32::BITS)
-                .map(|shift| 1 << shift)
-                .filter(|bit| bits & bit != 0)
-                .map(|bit| Condition::Masked(arg, bit, bit))
-                .collect(),
-            other => vec![other],
-        };
-        all = all
-            .into_iter()
-            .flat_map(|known| {
-                options.iter().map(move |option| {
-                    let mut known = known.clone();
-                    known.push(*option);
-                    known
-                })
-            })
-            .collect();
+/// One row: its conditions, and its action where they all hold; where not, it goes on behind.
+fn row_code(row: &Row, out: &mut Vec<sock_filter>) -> Result<(), FilterError> {
+    let failed =
+        |error: seccompiler::BackendError| FilterError::Condition { call: row.call.to_owned(), why: error.to_string() };
+    // "Any of these bits" is "not none of them": a rule for none, and behind it the way past the row.
+    let mut guards: Vec<Vec<sock_filter>> = Vec::new();
+    let mut plain = Vec::new();
+    for when in &row.when {
+        match *when {
+            Condition::AnyBit(arg, bits) => {
+                let none = condition(Condition::Masked(arg, bits, 0)).map_err(failed)?;
+                guards.push(rule(vec![none]).map_err(failed)?);
+            }
+            other => plain.push(condition(other).map_err(failed)?),
+        }
     }
-    all
+    let mut code = if plain.is_empty() { Vec::new() } else { rule(plain).map_err(failed)? };
+    code.push(statement(RETURN, verdict(row.action)));
+    for mut guard in guards.into_iter().rev() {
+        guard.push(statement(JUMP, u32::try_from(code.len()).unwrap_or(0)));
+        guard.append(&mut code);
+        code = guard;
+    }
+    out.append(&mut code);
+    Ok(())
+}
+
+/// The code of conditions that must all hold; if one doesn't, the one instruction behind is skipped.
+fn rule(conditions: Vec<SeccompCondition>) -> Result<Vec<sock_filter>, seccompiler::BackendError> {
+    let code: BpfProgram = SeccompRule::new(conditions)?.into();
+    // Its first two are jumps for a chain of rules, of which the second leads past what is here; nothing needs them.
+    let needed = match code.as_slice() {
+        [first, second, rest @ ..] if first.code == JUMP && second.code == JUMP => rest,
+        all => all,
+    };
+    Ok(needed.iter().map(|line| sock_filter { code: line.code, jt: line.jt, jf: line.jf, k: line.k }).collect())
 }
 
 fn condition(condition: Condition) -> Result<SeccompCondition, seccompiler::BackendError> {
