@@ -25,6 +25,8 @@ pub mod always;
 pub mod approver;
 pub mod facts;
 pub mod grants;
+#[cfg(all(feature = "egress", unix))]
+pub mod network;
 pub mod session;
 pub mod under;
 
