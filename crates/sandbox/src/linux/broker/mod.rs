@@ -123,6 +123,7 @@ impl Enlisted {
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            secret: secret(),
             launched: false.into(),
             umask_generation: 0.into(),
             waiting: 0.into(),
@@ -165,6 +166,13 @@ impl Drop for Broker {
             let _ = worker.join();
         }
     }
+}
+
+/// Sixteen bytes that nobody foresees.
+fn secret() -> [u8; 16] {
+    use std::hash::{BuildHasher, RandomState};
+    let [low, high] = [0u8; 2].map(|seed| RandomState::new().hash_one(seed));
+    (u128::from(low) << 64 | u128::from(high)).to_ne_bytes()
 }
 
 #[cfg(test)]
