@@ -1,5 +1,7 @@
 //! What can be typed: one type per subcommand, the shared flags in [`shared`]. Parsing only; nothing is looked up.
 
+pub mod config;
+pub mod decide;
 pub mod hot;
 pub mod log;
 pub mod platform;
@@ -36,10 +38,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run one command as an agent's command is run: decide, ask if need be, confine, record
-    Run(RunArgs),
+    Run(decide::DecideArgs),
     /// Run a command in the sandbox, without asking anything
     #[command(visible_alias = "debug")]
     Sandbox(RunArgs),
+    /// Explain what would happen with a command, and why; nothing runs
+    Explain(decide::ExplainArgs),
     /// Print exactly what a command would be allowed, and where each permission comes from
     Plan(PlanArgs),
     /// Show the workspace, mode, policy, trust, and what this host can't hold
@@ -53,6 +57,12 @@ pub enum Command {
     /// Check, list, test and change command rules
     #[command(alias = "execpolicy")]
     Rules(rules::RulesArgs),
+    /// See, check, compare and change settings
+    Config(config::ConfigArgs),
+    /// Say whether you trust a project, so that its own settings count
+    Trust(config::TrustArgs),
+    /// Show and switch presets of sandbox and approvals; list and withdraw grants
+    Permissions(config::PermissionsArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
     /// Print a completion script for a shell

@@ -1,6 +1,11 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
+#[cfg(target_os = "linux")]
+mod ask;
 mod completions;
+mod config;
+#[cfg(target_os = "linux")]
+mod decide;
 mod doctor;
 mod log;
 pub mod plan;
@@ -9,7 +14,9 @@ mod prove;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
+mod session;
 mod status;
+mod trust;
 
 use crate::args::Command;
 #[cfg(not(target_os = "linux"))]
@@ -26,17 +33,24 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Rules(args) => rules::main(&args),
+        Command::Config(args) => config::main(&args),
+        Command::Trust(args) => trust::trust(&args),
+        Command::Permissions(args) => trust::permissions(&args),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),
         #[cfg(target_os = "linux")]
-        Command::Sandbox(args) | Command::Run(args) => run::sandbox(&args),
+        Command::Sandbox(args) => run::sandbox(&args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => decide::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Explain(args) => decide::explain(&args),
         #[cfg(target_os = "linux")]
         Command::Prove(args) => prove::main(&args),
         #[cfg(target_os = "linux")]
         Command::Attack(args) => crate::prove::inside::main(&args),
         #[cfg(not(target_os = "linux"))]
-        Command::Sandbox(_) | Command::Run(_) | Command::Prove(_) | Command::Attack(_) => {
+        Command::Sandbox(_) | Command::Run(_) | Command::Explain(_) | Command::Prove(_) | Command::Attack(_) => {
             Err(Failure::new("this system's sandbox isn't part of this build"))
         }
     };

@@ -83,7 +83,7 @@ fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: 
 }
 
 /// As shown: what could not be held or started, and what to do.
-fn start_failure(error: &StartError) -> Failure {
+pub fn start_failure(error: &StartError) -> Failure {
     let failure = Failure::from_error(error).status(error.status());
     let failure = match error {
         StartError::Step { step, .. } => failure.origin(step.origin.clone()),

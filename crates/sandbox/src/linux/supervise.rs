@@ -83,11 +83,17 @@ pub struct Running<'p> {
 #[derive(Debug)]
 pub struct Killer {
     pidfd: OwnedFd,
+    /// To process 1, where it has to end the others itself before it ends.
+    socket: Option<OwnedFd>,
 }
 
 impl Killer {
     /// Ends it, now.
     pub fn kill(&self) {
+        if let Some(socket) = &self.socket {
+            say(socket, word::KILL, 0);
+            return;
+        }
         let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
     }
 }
@@ -287,12 +293,22 @@ impl<'p> Running<'p> {
 
     /// Ends the command and everything inside, now.
     pub fn kill(&self) {
+        if self.adopts() {
+            say(&self.socket, word::KILL, 0);
+            return;
+        }
         let _ = process::pidfd_send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+
+    /// Whether process 1 ends the others: there is no process namespace that would.
+    fn adopts(&self) -> bool {
+        self.plan.tier == ringfence_model::Tier::Landlock
     }
 
     /// A handle that can end the command from another thread, also while one waits for it.
     pub fn killer(&self) -> std::io::Result<Killer> {
-        self.pidfd.try_clone().map(|pidfd| Killer { pidfd })
+        let socket = if self.adopts() { Some(self.socket.try_clone()?) } else { None };
+        self.pidfd.try_clone().map(|pidfd| Killer { pidfd, socket })
     }
 
     /// Waits until the command has ended.
