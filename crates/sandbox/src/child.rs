@@ -76,11 +76,13 @@ pub(crate) struct Launch {
     /// Files to try, in order.
     pub candidates: Vec<CString>,
     /// Arguments, and behind them the pointers to them with a null at the end.
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub argv: Vec<CString>,
     pub argv_pointers: Vec<*const c_char>,
     /// The arguments for a shell, if the file turns out to be a script without a first line that says so: two places
     /// are kept free in front.
     pub script_pointers: Vec<AtomicPointer>,
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub envp: Vec<CString>,
     pub envp_pointers: Vec<*const c_char>,
     pub cwd: CString,
