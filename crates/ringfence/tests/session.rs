@@ -277,7 +277,13 @@ fn ap_06_without_an_answer_nothing_runs() {
     let error = session.authorize(session.exec(["touch", "a"])).expect_err("nobody");
     assert_eq!(error.verdict(), "ask-refused");
     assert!(error.to_string().contains("nobody to ask"), "{error}");
-    for answer in ["", "garbage", "{\"decision\":\"approve\"}", "{\"id\":\"other\",\"decision\":\"approve\"}", "{\"id\":\"ID\",\"decision\":\"maybe\"}"] {
+    for answer in [
+        "",
+        "garbage",
+        "{\"decision\":\"approve\"}",
+        "{\"id\":\"other\",\"decision\":\"approve\"}",
+        "{\"id\":\"ID\",\"decision\":\"maybe\"}",
+    ] {
         let approver = Arc::new(JsonApprover::new(std::io::Cursor::new(format!("{answer}\n")), std::io::sink()));
         let session = place.session(Some(approver), &["approval_policy=untrusted"]);
         assert!(session.authorize(session.exec(["touch", "a"])).is_err(), "{answer}");
@@ -346,7 +352,8 @@ fn a_rule_file_that_cannot_be_loaded_makes_every_command_ask() {
 fn a_run_can_be_cancelled_and_its_output_read() {
     let place = Place::new();
     let session = place.session(None, &[]);
-    let authorization = session.authorize(session.exec(["sh", "-c", "echo ready; exec sleep 600"])).expect("authorized");
+    let authorization =
+        session.authorize(session.exec(["sh", "-c", "echo ready; exec sleep 600"])).expect("authorized");
     let cancel = Cancel::default();
     let canceller = cancel.clone();
     let on_start = move |running: Running<'_>| {

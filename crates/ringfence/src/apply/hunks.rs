@@ -32,7 +32,9 @@ impl std::fmt::Display for Conflict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "hunk {} doesn't fit: `{}` isn't found with the lines around it", self.hunk, self.expected)?;
         match self.nearest {
-            Some(near) => write!(f, "; nearest is line {}, where {} of {} lines are the same", near.line, near.same, near.of),
+            Some(near) => {
+                write!(f, "; nearest is line {}, where {} of {} lines are the same", near.line, near.same, near.of)
+            }
             None => Ok(()),
         }
     }
@@ -74,9 +76,11 @@ pub(crate) fn change(content: &[u8], hunks: &[Hunk]) -> Result<Vec<u8>, Conflict
     let mut no_newline = false;
     for (index, hunk) in hunks.iter().enumerate() {
         let old: Vec<&[u8]> = hunk.lines.iter().filter_map(old_text).map(|text| strip_cr(text, windows)).collect();
-        let place = find(&lines, hunk, &old, done, drift, windows).ok_or_else(|| conflict(&lines, index, hunk, &old))?;
+        let place =
+            find(&lines, hunk, &old, done, drift, windows).ok_or_else(|| conflict(&lines, index, hunk, &old))?;
         if let Some(at) = hunk.at {
-            drift = isize::try_from(place).unwrap_or(0) - isize::try_from(at.saturating_sub(usize::from(!old.is_empty()))).unwrap_or(0);
+            drift = isize::try_from(place).unwrap_or(0)
+                - isize::try_from(at.saturating_sub(usize::from(!old.is_empty()))).unwrap_or(0);
         }
         let skipped = lines.get(done..place).unwrap_or_default();
         out.extend(skipped.iter().map(|line| (line.text.to_vec(), line.end.to_vec())));
@@ -156,9 +160,9 @@ fn by_context(lines: &[FileLine<'_>], hunk: &Hunk, old: &[&[u8]], from: usize, w
         None => from,
         Some(header) => {
             let header = strip_cr(header, windows);
-            let under = [Like::Same, Like::IgnoringBlanksAtEnd, Like::IgnoringBlanksAround].into_iter().find_map(|like| {
-                (from..lines.len()).find(|place| matches_at(lines, *place, &[header], like))
-            })?;
+            let under = [Like::Same, Like::IgnoringBlanksAtEnd, Like::IgnoringBlanksAround]
+                .into_iter()
+                .find_map(|like| (from..lines.len()).find(|place| matches_at(lines, *place, &[header], like)))?;
             under + 1
         }
     };

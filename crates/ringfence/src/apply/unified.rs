@@ -98,7 +98,11 @@ impl<'p> Reader<'p> {
             None => by_header().and_then(|name| os_path(name, line)),
         };
         let file = if header.new_file {
-            FilePatch { path: missing(header.to)?, op: Op::Add { content: added(&hunks, line)?, mode: header.mode }, line }
+            FilePatch {
+                path: missing(header.to)?,
+                op: Op::Add { content: added(&hunks, line)?, mode: header.mode },
+                line,
+            }
         } else if header.deleted {
             FilePatch { path: missing(header.from)?, op: Op::Delete { hunks }, line }
         } else if let (Some(from), Some(to)) = (header.rename_from, header.rename_to) {
@@ -291,7 +295,9 @@ fn unquote(name: &[u8], line: usize) -> Result<Vec<u8>, PatchError> {
                 Some(first @ b'0'..=b'3') => {
                     let digits = [Some(first), rest.next(), rest.next()];
                     let value = digits.iter().try_fold(0u32, |value, digit| {
-                        digit.filter(|digit| (b'0'..=b'7').contains(digit)).map(|digit| value * 8 + u32::from(digit - b'0'))
+                        digit
+                            .filter(|digit| (b'0'..=b'7').contains(digit))
+                            .map(|digit| value * 8 + u32::from(digit - b'0'))
                     });
                     let byte = value.and_then(|value| u8::try_from(value).ok());
                     out.push(byte.ok_or_else(|| PatchError::at(line, "a quoted name has a bad escape"))?);

@@ -305,12 +305,15 @@ impl<'p> Running<'p> {
             if signalled.revents != 0 {
                 self.pass_signals();
             }
-            if message.revents & libc::POLLIN != 0 {
-                if let Some(status) = self.message() {
-                    break status;
-                }
-            } else if ended.revents != 0 {
-                break libc::SIGKILL;
+            if message.revents & libc::POLLIN != 0
+                && let Some(status) = self.message()
+            {
+                break status;
+            }
+            if ended.revents != 0 {
+                // Its last words may still be on the way; a closed socket reads as readable for ever, so only so many are
+                // waited for.
+                break (0..16).find_map(|_| self.message()).unwrap_or(libc::SIGKILL);
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 if timed_out {
