@@ -7,9 +7,13 @@ mod completions;
 mod decide;
 mod doctor;
 mod log;
+#[cfg(target_os = "linux")]
+mod managed;
 pub mod plan;
 #[cfg(target_os = "linux")]
 mod prove;
+#[cfg(all(feature = "proxy", unix))]
+mod proxy;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
@@ -35,6 +39,10 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),
+        #[cfg(all(feature = "proxy", unix))]
+        Command::Proxy(args) => proxy::main(&args),
+        #[cfg(all(feature = "proxy", not(unix)))]
+        Command::Proxy(_) => Err(Failure::new("the proxy isn't part of this build")),
         #[cfg(target_os = "linux")]
         Command::Sandbox(args) => run::sandbox(&args),
         #[cfg(target_os = "linux")]
