@@ -45,6 +45,8 @@ pub struct ClassifyFacts {
     pub programs: Vec<ProgramFacts>,
     /// The environment the command gets.
     pub environment: Vec<(OsText, OsText)>,
+    /// Whether a start-up file that a login shell reads could be written by the command's kind.
+    pub profile_writable: bool,
 }
 
 /// What kind of act a command is.
@@ -114,21 +116,68 @@ pub struct ReadingClass {
 
 /// Judges one command by itself.
 #[must_use]
-pub fn classify(command: &SimpleCommand, _facts: &ClassifyFacts) -> Class {
-    let name = command.program_name().unwrap_or("").to_owned();
-    Class::Ordinary(Finding::new(format!("`{name}` isn't in the table of known-safe reads")))
+pub fn classify(command: &SimpleCommand, facts: &ClassifyFacts) -> Class {
+    if let Some(why) = crate::danger::dangerous(command, facts) {
+        return Class::Dangerous(why);
+    }
+    if command.is_known() && command.program_name() == Some("git") {
+        return match crate::git::judge(command, facts) {
+            Ok(neutralised) => Class::SafeIfNeutralised(neutralised),
+            Err(why) => Class::Ordinary(why),
+        };
+    }
+    match crate::safety::judge(command, facts) {
+        Ok(why) => Class::Safe(why),
+        Err(why) => Class::Ordinary(why),
+    }
 }
 
 /// Judges everything a reading found.
 #[must_use]
 pub fn classify_reading(reading: &Reading, facts: &ClassifyFacts) -> ReadingClass {
     let commands: Vec<Class> = reading.commands.iter().map(|command| classify(command, facts)).collect();
-    let class = match &reading.opaque {
-        Some(opaque) => Class::Ordinary(Finding::new(format!(
-            "the script can't be judged command by command: {}",
-            opaque.why.first().map_or("not plain", |why| why.what)
-        ))),
-        None => commands.first().cloned().unwrap_or_else(|| Class::Ordinary(Finding::new("nothing to run"))),
-    };
+    let class = line_class(reading, &commands, facts);
     ReadingClass { class, commands }
+}
+
+fn line_class(reading: &Reading, commands: &[Class], facts: &ClassifyFacts) -> Class {
+    if let Some(why) = crate::danger::dangerous_line(reading, facts) {
+        return Class::Dangerous(why);
+    }
+    if let Some(opaque) = &reading.opaque {
+        let reason = opaque.why.first();
+        let what = reason.map_or("it isn't plain", |why| why.what);
+        let mut finding = Finding::new(format!("the script is judged whole, because of {what}"));
+        finding.span = reason.and_then(|reason| reason.span);
+        return Class::Ordinary(finding);
+    }
+    if let Some(shell) = &reading.shell {
+        let trusted = crate::safety::trusted_program(&shell.program, facts)
+            .and_then(|()| crate::safety::environment("sh", facts))
+            .and_then(|()| match shell.login && facts.profile_writable {
+                true => Err(Finding::new("a login shell reads start-up files that lie in a writable place")),
+                false => Ok(()),
+            });
+        if let Err(why) = trusted {
+            return Class::Ordinary(why);
+        }
+    }
+    let git = |class: &&Class| matches!(class, Class::SafeIfNeutralised(_));
+    for (command, class) in reading.commands.iter().zip(commands) {
+        if let Class::Ordinary(finding) = class {
+            let mut finding = finding.clone();
+            finding.command = (reading.commands.len() > 1).then(|| command.clone());
+            finding.span = command.span;
+            return Class::Ordinary(finding);
+        }
+    }
+    match commands {
+        [] => Class::Ordinary(Finding::new("there is no command")),
+        [only] if reading.shell.is_none() => only.clone(),
+        _ => match commands.iter().find(git) {
+            // The neutralised form is an argv, which has no place in a line of several commands or in a script.
+            Some(_) => Class::Ordinary(Finding::new("`git` is a known-safe read only when it is run by itself")),
+            None => Class::Safe(Finding::new("every command of the line only reads")),
+        },
+    }
 }

@@ -1,5 +1,6 @@
 //! What can be typed: one type per subcommand, the shared flags in [`shared`]. Parsing only; nothing is looked up.
 
+pub mod config;
 pub mod decide;
 pub mod hot;
 pub mod log;
@@ -58,6 +59,12 @@ pub enum Command {
     /// Check, list, test and change command rules
     #[command(alias = "execpolicy")]
     Rules(rules::RulesArgs),
+    /// See, check, compare and change settings
+    Config(config::ConfigArgs),
+    /// Say whether you trust a project, so that its own settings count
+    Trust(config::TrustArgs),
+    /// Show and switch presets of sandbox and approvals; list and withdraw grants
+    Permissions(config::PermissionsArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
     /// Run the proxy of the managed network alone, for any sandbox, virtual machine or container

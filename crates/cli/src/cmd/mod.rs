@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod ask;
 mod completions;
+mod config;
 #[cfg(target_os = "linux")]
 mod decide;
 mod doctor;
@@ -17,9 +18,9 @@ mod proxy;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
-#[cfg(target_os = "linux")]
 mod session;
 mod status;
+mod trust;
 
 use crate::args::Command;
 #[cfg(not(target_os = "linux"))]
@@ -36,6 +37,9 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Rules(args) => rules::main(&args),
+        Command::Config(args) => config::main(&args),
+        Command::Trust(args) => trust::trust(&args),
+        Command::Permissions(args) => trust::permissions(&args),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),

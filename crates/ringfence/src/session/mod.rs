@@ -4,6 +4,7 @@
 //! [`Session::perform`] runs what was authorized. There is no second road.
 
 mod act;
+mod apply;
 mod authorize;
 mod edits;
 mod managed;
@@ -12,7 +13,8 @@ mod perform;
 mod record;
 mod rules;
 
-pub use act::{Gathered, git_findings};
+pub use act::Gathered;
+pub use apply::{Applied, ApplyError};
 pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
 pub use open::{OpenError, Opening, redactor, reviewer};

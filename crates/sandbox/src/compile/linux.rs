@@ -251,7 +251,7 @@ fn network(wish: &Confinement, steps: &mut Vec<Step>) {
 }
 
 /// What only the broker can hold.
-fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
+pub(super) fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
     let held = match wish.absent_protected.value {
         AbsentHold::Broker => Must,
         AbsentHold::Watch => Should,
@@ -300,7 +300,7 @@ fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
 }
 
 /// What closes the door: privileges, system calls, descriptors, group, leftovers.
-fn rest(wish: &Confinement, host: &HostFacts, linux: &LinuxFacts, steps: &mut Vec<Step>) {
+pub(super) fn rest(wish: &Confinement, host: &HostFacts, linux: &LinuxFacts, steps: &mut Vec<Step>) {
     let always = &always();
     let profile = match wish.network.value {
         NetworkWish::On => SeccompProfile::Online,

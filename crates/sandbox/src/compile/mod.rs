@@ -12,6 +12,7 @@ use std::fmt;
 mod capabilities;
 mod common;
 pub mod landlock;
+mod landlock_tier;
 mod linux;
 mod paths;
 pub mod print;
@@ -63,6 +64,7 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
     match tier {
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
         Tier::Namespaces => linux::namespaces(wish, host),
+        Tier::Landlock => landlock_tier::plan(wish, host),
         other => Err(Unenforceable {
             unmet: vec![Unmet {
                 promise: None,

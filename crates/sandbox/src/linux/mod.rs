@@ -1,6 +1,7 @@
 //! Linux: walks the plan, makes the sandbox, runs commands in it. It decides nothing; what it does is in the plan.
 
 pub mod broker;
+mod domain;
 pub mod filter;
 pub(crate) mod ops;
 pub(crate) mod perform;

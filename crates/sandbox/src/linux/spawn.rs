@@ -37,7 +37,7 @@ impl Sandbox {
             let why = format!("it is for {:?} on {}", plan.system, plan.arch);
             return Err(StartError::Foreign { why });
         }
-        if !matches!(plan.tier, Tier::Namespaces | Tier::Unconfined) {
+        if !matches!(plan.tier, Tier::Namespaces | Tier::Landlock | Tier::Unconfined) {
             return Err(StartError::Foreign { why: format!("the `{}` tier is enforced elsewhere", plan.tier) });
         }
         Ok(Self { plan })
@@ -63,7 +63,7 @@ impl Sandbox {
         broker: Option<Box<dyn BrokerFactory>>,
     ) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
-        let broker = match broker {
+        let mut broker = match broker {
             Some(broker) => Some(broker),
             None => self.broker()?,
         };
@@ -71,6 +71,9 @@ impl Sandbox {
         let streams = Streams::open(&command)?;
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
             Some(ahead) => ahead.first,
+            None if self.plan.tier == Tier::Landlock => {
+                super::domain::within(&self.plan, broker.as_deref_mut(), || First::start(&self.plan, false))?
+            }
             None => First::start(&self.plan, false)?,
         };
         let (program, ruleset) = prepared.whole();
@@ -289,7 +292,8 @@ impl First {
         let own = owned(own);
         let stacks = Region::new(3 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
         let tops = [stacks.address(2 * STACK), stacks.address(3 * STACK)];
-        let shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
+        let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
+        shared.adopts = tier == Tier::Landlock;
         let now = namespaces & !shared.helper_namespaces;
         // The files through which identities are mapped belong to root while this process isn't dumpable. Afterwards
         // nothing of the same user may look into it, nor into process 1, which shares its memory.
