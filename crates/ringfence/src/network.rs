@@ -5,6 +5,7 @@ use ringfence_egress::ask::{Ask, Pending};
 use ringfence_egress::bridge::{Egress, Options, StartError};
 use ringfence_egress::event::{Event, Verdict};
 use ringfence_egress::proxy::Limits;
+use ringfence_egress::standalone::{Listen, RunError, Standalone};
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::domain::DomainPattern;
 use ringfence_model::event::What;
@@ -39,6 +40,9 @@ pub enum NetworkError {
     /// The proxy can't start.
     #[error("the proxy can't be started, so there is no network")]
     Start(#[from] StartError),
+    /// The proxy can't run alone.
+    #[error(transparent)]
+    Alone(#[from] RunError),
     /// The certificates for the inside can't be written.
     #[error("write the certificates of the session to {}", path.display())]
     Certificates {
@@ -63,7 +67,7 @@ impl NetworkError {
 
 /// The managed network of one run. Dropping it closes every connection.
 pub struct Managed {
-    egress: Option<Egress>,
+    egress: Mutex<Option<Egress>>,
     http_port: u16,
     socks_port: u16,
     denials: Arc<Mutex<Vec<Denial>>>,
@@ -97,35 +101,14 @@ impl Managed {
     pub fn start(wish: &NetworkWish, network: Network<'_>) -> Result<Option<Self>, NetworkError> {
         let NetworkWish::Proxy { http_port, socks_port, .. } = *wish else { return Ok(None) };
         let rules = network_rules(network.rules)?;
-        let grants = network.granted.into_iter().map(|(host, origin)| match granted_pattern(&host) {
-            Ok(pattern) => Ok((pattern, origin)),
-            Err(cause) => Err(NetworkError::Pattern { origin, cause }),
-        });
         let denials: Arc<Mutex<Vec<Denial>>> = Arc::default();
-        let (kept, events) = (Arc::clone(&denials), network.events.map(Mutex::new));
-        let sink = move |event: &Event| {
-            keep_denial(&kept, event);
-            if let Some(events) = &events {
-                // Whoever listened is gone: the run is over.
-                let _ = events.lock().unwrap_or_else(PoisonError::into_inner).send(event.clone());
-            }
-        };
-        let proxy = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let egress = Egress::start(Options {
-            sandbox: network.sandbox,
-            settings: &network.settings.network,
-            rules: &rules,
-            grants: grants.collect::<Result<_, _>>()?,
-            asker: network.asker,
-            sink: Arc::new(sink),
-            limits: Limits::default(),
-            upstream: proxy("HTTPS_PROXY").or_else(|| proxy("https_proxy")),
-        })?;
+        let private = network.private.clone();
+        let egress = Egress::start(options(network, &rules, &denials)?)?;
         let certificates = match egress.ca_pem() {
-            Some(pem) => Some(write_certificates(pem, network.private.as_deref())?),
+            Some(pem) => Some(write_certificates(pem, private.as_deref())?),
             None => None,
         };
-        Ok(Some(Self { egress: Some(egress), http_port, socks_port, denials, certificates }))
+        Ok(Some(Self { egress: Mutex::new(Some(egress)), http_port, socks_port, denials, certificates }))
     }
 
     /// Adds to a confinement what programs need to find the proxy and to trust it.
@@ -138,7 +121,7 @@ impl Managed {
             ca_file,
             connector: connector.as_ref().and_then(|path| path.to_str()),
         };
-        let placeholders = self.egress.as_ref().map(Egress::placeholders).unwrap_or_default();
+        let placeholders = self.egress().as_ref().map(Egress::placeholders).unwrap_or_default();
         let variables = proxy_env::variables(&place).into_iter().map(|(name, value)| (name.to_owned(), value));
         let origin = Origin::builtin("managed network");
         for (name, value) in variables.chain(placeholders) {
@@ -155,27 +138,67 @@ impl Managed {
     /// # Errors
     /// When one can't be served: the run must end then.
     pub fn serve(&self, sockets: Vec<(u16, OwnedFd)>) -> Result<(), NetworkError> {
-        match &self.egress {
+        match &*self.egress() {
             Some(egress) => Ok(egress.serve_sockets(sockets, self.http_port)?),
             None => Ok(()),
         }
     }
 
+    fn egress(&self) -> std::sync::MutexGuard<'_, Option<Egress>> {
+        self.egress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Closes everything and says what was refused.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Denial> {
-        self.egress = None;
+    pub fn finish(&self) -> Vec<Denial> {
+        drop(self.egress().take());
         std::mem::take(&mut self.denials.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Drop for Managed {
     fn drop(&mut self) {
-        self.egress = None;
+        drop(self.egress().take());
         if let Some(path) = &self.certificates {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Starts the proxy alone.
+pub(crate) fn standalone(network: Network<'_>, listen: &Listen) -> Result<Standalone, NetworkError> {
+    let rules = network_rules(network.rules)?;
+    Ok(ringfence_egress::standalone::run(options(network, &rules, &Arc::default())?, listen)?)
+}
+
+fn options<'a>(
+    network: Network<'a>,
+    rules: &'a [NetworkRule],
+    denials: &Arc<Mutex<Vec<Denial>>>,
+) -> Result<Options<'a>, NetworkError> {
+    let grants = network.granted.into_iter().map(|(host, origin)| match host.parse::<DomainPattern>() {
+        Ok(pattern) => Ok((pattern, origin)),
+        Err(cause) => Err(NetworkError::Pattern { origin, cause }),
+    });
+    let (kept, events) = (Arc::clone(denials), network.events.map(Mutex::new));
+    let sink = move |event: &Event| {
+        keep_denial(&kept, event);
+        if let Some(events) = &events {
+            // Whoever listened is gone: the run is over.
+            let _ = events.lock().unwrap_or_else(PoisonError::into_inner).send(event.clone());
+        }
+    };
+    let proxy = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Ok(Options {
+        sandbox: network.sandbox,
+        settings: &network.settings.network,
+        rules,
+        grants: grants.collect::<Result<_, _>>()?,
+        asker: network.asker,
+        sink: Arc::new(sink),
+        limits: Limits::default(),
+        upstream: proxy("HTTPS_PROXY").or_else(|| proxy("https_proxy")),
+    })
 }
 
 /// Loads the rules that the proxy needs, for callers without a session.
@@ -238,11 +261,6 @@ fn network_rules(rules: &RuleSet) -> Result<Vec<NetworkRule>, NetworkError> {
         })
     };
     rules.network_rules().iter().map(read).collect()
-}
-
-/// A granted host; without a port, the ones that plain names have.
-fn granted_pattern(host: &str) -> Result<DomainPattern, ringfence_model::domain::DomainError> {
-    host.parse()
 }
 
 fn keep_denial(kept: &Mutex<Vec<Denial>>, event: &Event) {

@@ -5,6 +5,8 @@ pub mod decide;
 pub mod hot;
 pub mod log;
 pub mod platform;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 pub mod rules;
 pub mod run;
 pub mod shared;
@@ -65,6 +67,9 @@ pub enum Command {
     Permissions(config::PermissionsArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
+    /// Run the proxy of the managed network alone, for any sandbox, virtual machine or container
+    #[cfg(feature = "proxy")]
+    Proxy(proxy::ProxyArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// No subcommand: where you stand and what to do next

@@ -8,9 +8,13 @@ mod config;
 mod decide;
 mod doctor;
 mod log;
+#[cfg(target_os = "linux")]
+mod managed;
 pub mod plan;
 #[cfg(target_os = "linux")]
 mod prove;
+#[cfg(all(feature = "proxy", unix))]
+mod proxy;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
@@ -39,6 +43,10 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),
+        #[cfg(all(feature = "proxy", unix))]
+        Command::Proxy(args) => proxy::main(&args),
+        #[cfg(all(feature = "proxy", not(unix)))]
+        Command::Proxy(_) => Err(Failure::new("the proxy isn't part of this build")),
         #[cfg(target_os = "linux")]
         Command::Sandbox(args) => run::sandbox(&args),
         #[cfg(target_os = "linux")]

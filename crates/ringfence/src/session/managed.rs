@@ -24,6 +24,7 @@ mod with_proxy {
     use crate::session::perform::Running;
     use ringfence_egress::ask::{Answer, Pending};
     use ringfence_egress::event::Event;
+    use ringfence_egress::standalone::Listen;
     use ringfence_model::action::{Action, Connect, Placement};
     use ringfence_model::{Denial, Origin};
     use std::sync::mpsc::{self, Receiver};
@@ -35,7 +36,7 @@ mod with_proxy {
             &self,
             authorization: &Authorization,
             mut wish: Confinement,
-            mut flow: Flow<'_>,
+            flow: Flow<'_>,
         ) -> Result<Report, PerformError> {
             let (asker, asked) = questions();
             let (sender, events) = mpsc::channel();
@@ -56,12 +57,13 @@ mod with_proxy {
             let served = &managed;
             let kept = &failed;
             let cancel = flow.cancel.clone();
-            flow.on_start = Some(Box::new(move |running: Running<'_>| {
+            let on_start = Box::new(move |running: Running<'_>| {
                 if let Err(error) = serve(served, running) {
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     cancel.cancel();
                 }
-            }));
+            });
+            let flow = Flow { streams: flow.streams, cancel: flow.cancel, on_start: Some(on_start) };
             std::thread::scope(|scope| {
                 scope.spawn(move || self.record_network(&authorization.id, events));
                 scope.spawn(move || self.answer_questions(asked));
@@ -75,6 +77,46 @@ mod with_proxy {
                 self.add_denials(&authorization.id, &mut report, denials);
                 Ok(report)
             })
+        }
+
+        /// Runs the proxy alone, on addresses of this machine, until `until` returns. `started` is told where it listens,
+        /// `seen` every decision.
+        ///
+        /// # Errors
+        /// When it can't start or listen.
+        pub fn run_proxy(
+            &self,
+            listen: &Listen,
+            started: impl FnOnce(&Listen, Option<&str>),
+            seen: impl Fn(&Event) + Send,
+            until: impl FnOnce(),
+        ) -> Result<(), NetworkError> {
+            let (asker, asked) = questions();
+            let (sender, events) = mpsc::channel();
+            let network = Network {
+                sandbox: "proxy".to_owned(),
+                settings: self.settings(),
+                rules: self.rules(),
+                granted: Vec::new(),
+                asker: Some(asker),
+                events: Some(sender),
+                private: self.private_directory(),
+            };
+            let standalone = crate::network::standalone(network, listen)?;
+            started(&standalone.listening, standalone.egress().ca_pem());
+            let id = super::super::record::new_id();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    for event in events {
+                        seen(&event);
+                        self.record(&[self.event(&id, journal(&event))]);
+                    }
+                });
+                scope.spawn(move || self.answer_questions(asked));
+                until();
+                drop(standalone);
+            });
+            Ok(())
         }
 
         fn record_network(&self, id: &str, events: Receiver<Event>) {
