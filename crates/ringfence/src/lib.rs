@@ -29,6 +29,8 @@ pub mod background;
 pub mod facts;
 pub mod grants;
 pub mod prompt;
+#[cfg(all(feature = "egress", unix))]
+pub mod network;
 pub mod session;
 pub mod under;
 

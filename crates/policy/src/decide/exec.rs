@@ -522,12 +522,6 @@ fn instead_of(neutralised: &Neutralised) -> Instead {
     }
 }
 
-/// Whether the files that a login shell reads could have been written by an agent: where the home lies in such a place.
-fn profile_writable(world: &WorldFacts) -> bool {
-    let Some(home) = &world.home else { return true };
-    agent_places(world).iter().any(|place| home.is_within(place))
-}
-
 fn classify_facts(basis: &Basis<'_>) -> ClassifyFacts {
     let world = basis.facts.world;
     let settings = basis.settings;
@@ -537,7 +531,6 @@ fn classify_facts(basis: &Basis<'_>) -> ClassifyFacts {
         cwd: world.cwd.clone(),
         writable_roots: agent_places(world),
         path_writable: basis.facts.path_writable,
-        profile_writable: profile_writable(world),
         programs: basis.facts.programs.clone(),
         environment: filtered.kept.into_iter().map(|var| (var.name, var.value)).collect(),
     }

@@ -7,6 +7,7 @@ mod act;
 mod apply;
 mod authorize;
 mod edits;
+mod managed;
 mod open;
 mod perform;
 mod record;
@@ -18,6 +19,7 @@ pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
 pub use open::{OpenError, Opening, redactor, reviewer};
 pub use perform::{Cancel, Flow, PerformError, RunError, Running, Streams};
+pub use rules::load as load_rules;
 
 use crate::approver::{Approver, Gate};
 use crate::facts::{self, Start};
