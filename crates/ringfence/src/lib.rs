@@ -28,9 +28,9 @@ pub mod approver;
 pub mod background;
 pub mod facts;
 pub mod grants;
-pub mod prompt;
 #[cfg(all(feature = "egress", unix))]
 pub mod network;
+pub mod prompt;
 pub mod session;
 pub mod under;
 
