@@ -55,6 +55,10 @@ pub enum Command {
     Rules(rules::RulesArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
+    /// Bring another agent's policy along; nothing is widened
+    Import(crate::cmd::import::ImportArgs),
+    /// Sign, serve and fetch the policies of a fleet
+    Policy(crate::cmd::policy::PolicyArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// No subcommand: where you stand and what to do next

@@ -2,8 +2,10 @@
 
 mod completions;
 mod doctor;
+pub mod import;
 mod log;
 pub mod plan;
+pub mod policy;
 #[cfg(target_os = "linux")]
 mod prove;
 mod rules;
@@ -23,6 +25,8 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
+        Command::Import(args) => import::main(&args),
+        Command::Policy(args) => policy::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Rules(args) => rules::main(&args),
