@@ -8,7 +8,7 @@ use ringfence_config::gather::World as _;
 use ringfence_config::layers::Document;
 use ringfence_config::node::{Node, Source as Origin, Table, at};
 use ringfence_config::requirements::{self, Host, Standing};
-use ringfence_config::{Machine, Places, Request};
+use ringfence_config::{ConfigError, Machine, Places, Request, Resolved};
 use ringfence_fleet as fleet;
 use ringfence_model::AbsPath;
 use ringfence_model::origin::Layer;
@@ -241,18 +241,68 @@ fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The service that settings and requirements name, read so that it is found even where its absence stops everything.
-pub fn client(ca: Option<&Path>) -> Result<Option<fleet::Client>, Failure> {
+fn client(ca: Option<&Path>) -> Result<Option<fleet::Client>, Failure> {
     let start = Start::ambient(None).map_err(|error| failed(&error))?;
     let places = Places::of_machine(start.ringfence_home.clone());
-    let Some((url, audience, keys)) = service(&places, &start)? else { return Ok(None) };
+    let mut request = Request::new(places.clone(), start.cwd.clone());
+    request.user_home.clone_from(&start.home);
+    let service = match ringfence_config::load(&request) {
+        Ok(resolved) => named(&resolved),
+        Err(_) => written(&places)?,
+    };
+    service.map(|service| client_of(&places, service, ca)).transpose()
+}
+
+fn client_of(places: &Places, service: Service, ca: Option<&Path>) -> Result<fleet::Client, Failure> {
+    let (url, audience, keys) = service;
     let roots = match ca {
         Some(path) => fleet::Roots::Pem(read(path, 1 << 20)?),
         None => fleet::Roots::System,
     };
-    let token = token(&places)?;
-    let source = fleet::Source { url, token, roots, deadline: fleet::DEADLINE };
+    let source = fleet::Source { url, token: token(places)?, roots, deadline: fleet::DEADLINE };
     let store = fleet::Store::below(&places.home.as_path().join("state"));
-    Ok(Some(fleet::Client { source, keys, audience, store }))
+    Ok(fleet::Client { source, keys, audience, store })
+}
+
+/// Loads the settings of a start. A policy that is cached and in force is used at once and renewed beside the run; where
+/// there is none, the service is asked once, within its short deadline.
+pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
+    let mut first = ringfence_config::load(request);
+    let absent = match &first {
+        Ok(resolved) => resolved.notices.iter().any(|notice| notice.code == "no-policy"),
+        Err(ConfigError::NoPolicy { .. }) => true,
+        Err(_) => return first,
+    };
+    if !absent {
+        if let Ok(resolved) = &first
+            && let Some(named) = named(resolved)
+            && let Ok(client) = client_of(&request.places, named, None)
+        {
+            // It goes on in a thread of its own, and ends with the process at the latest: the cache is never half-written.
+            drop(client.obtain(fleet::now(), /* insist */ false).refresh);
+        }
+        return first;
+    }
+    let service = match &first {
+        Ok(resolved) => Ok(named(resolved)),
+        Err(_) => written(&request.places),
+    };
+    let Ok(Some(service)) = service else { return first };
+    let Ok(client) = client_of(&request.places, service, None) else { return first };
+    let obtained = client.obtain(fleet::now(), /* insist */ first.is_err());
+    if obtained.policy.is_some() {
+        return ringfence_config::load(request);
+    }
+    match &mut first {
+        Ok(resolved) => resolved.notices.extend(obtained.troubles.iter().map(fleet::Trouble::notice)),
+        Err(ConfigError::NoPolicy { why, .. }) => {
+            if let Some(trouble) = obtained.troubles.last() {
+                *why = trouble.to_string();
+            }
+        }
+        Err(_) => {}
+    }
+    first
 }
 
 /// The machine's token, else the user's.
@@ -270,16 +320,17 @@ fn token(places: &Places) -> Result<Option<fleet::Token>, Failure> {
 
 type Service = (String, String, Vec<PublicKey>);
 
-fn service(places: &Places, start: &Start) -> Result<Option<Service>, Failure> {
-    let mut request = Request::new(places.clone(), start.cwd.clone());
-    request.user_home.clone_from(&start.home);
-    if let Ok(resolved) = ringfence_config::load(&request) {
-        let (cloud, settings) = (resolved.requirements.cloud, resolved.settings.cloud);
-        let url = cloud.url.or(settings.url).map(|url| url.value);
-        let audience = cloud.audience.or(settings.audience).map(|audience| audience.value);
-        let keys = cloud.public_keys.iter().filter_map(|key| key.value.parse().ok()).collect();
-        return Ok(url.zip(audience).map(|(url, audience)| (url, audience, keys)));
-    }
+/// As resolved settings name it.
+fn named(resolved: &Resolved) -> Option<Service> {
+    let (cloud, settings) = (&resolved.requirements.cloud, &resolved.settings.cloud);
+    let url = cloud.url.as_ref().or(settings.url.as_ref()).map(|url| url.value.clone());
+    let audience = cloud.audience.as_ref().or(settings.audience.as_ref()).map(|audience| audience.value.clone());
+    let keys = cloud.public_keys.iter().filter_map(|key| key.value.parse().ok()).collect();
+    url.zip(audience).map(|(url, audience)| (url, audience, keys))
+}
+
+/// As the files write it.
+fn written(places: &Places) -> Result<Option<Service>, Failure> {
     // A required policy that isn't there stops the ordinary way; its address stands in the same files.
     let file = places.system.join("requirements.toml");
     let system = match Machine.read_trusted(&file) {
