@@ -22,9 +22,13 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod always;
+pub mod apply;
 pub mod approver;
 pub mod facts;
 pub mod grants;
+pub mod prompt;
+#[cfg(all(feature = "egress", unix))]
+pub mod network;
 pub mod session;
 pub mod under;
 

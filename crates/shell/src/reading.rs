@@ -201,7 +201,7 @@ pub fn read(argv: &[OsText]) -> Reading {
     };
     let kind = whole.program().and_then(OsText::as_str).and_then(shell_kind);
     let Some(kind) = kind else {
-        reading.see_through(&[whole.clone()]);
+        reading.see_through(std::slice::from_ref(&whole));
         reading.commands.extend((!argv.is_empty()).then_some(whole));
         return reading;
     };

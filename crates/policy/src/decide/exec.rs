@@ -22,8 +22,8 @@ pub struct Inquiry {
     pub programs: Vec<OsText>,
     /// Operands of destructive commands, each once, to be counted up to the threshold.
     pub counted: Vec<OsText>,
-    /// Whether git's configuration must be looked at.
-    pub git: bool,
+    /// The git subcommands for which git's configuration must be looked at.
+    pub git: Vec<String>,
 }
 
 /// What to gather for a command.
@@ -36,7 +36,11 @@ pub fn inquire(exec: &Exec) -> Inquiry {
     let mut counted: Vec<OsText> = destructive::acts(&reading).into_iter().flat_map(|act| act.paths).collect();
     counted.sort();
     counted.dedup();
-    let git = reading.commands.iter().any(|command| command.program_name() == Some("git"));
+    let git = reading.commands.iter().filter(|command| command.program_name() == Some("git")).map(|command| {
+        let mut words = command.known_prefix().iter().skip(1).filter_map(OsText::as_str);
+        words.find(|word| !word.starts_with('-')).unwrap_or_default().to_owned()
+    });
+    let git = git.collect();
     Inquiry { programs, counted, git }
 }
 

@@ -4,18 +4,22 @@
 //! [`Session::perform`] runs what was authorized. There is no second road.
 
 mod act;
+mod apply;
 mod authorize;
 mod edits;
+mod managed;
 mod open;
 mod perform;
 mod record;
 mod rules;
 
-pub use act::{Gathered, git_findings};
+pub use act::Gathered;
+pub use apply::{Applied, ApplyError};
 pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
 pub use open::{OpenError, Opening, redactor, reviewer};
 pub use perform::{Cancel, Flow, PerformError, RunError, Running, Streams};
+pub use rules::load as load_rules;
 
 use crate::approver::{Approver, Gate};
 use crate::facts::{self, Start};
