@@ -112,11 +112,13 @@ impl Prepared {
 
 impl Enlisted {
     /// Starts answering on `listener`.
-    #[must_use]
-    pub fn start(self, listener: OwnedFd) -> Broker {
+    pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
+        let mut secret = [0; 16];
+        io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
         let shared = Arc::new(Shared {
+            secret,
             listener,
             proc: self.prepared.proc,
             proc_device: self.prepared.proc_device,
@@ -131,7 +133,7 @@ impl Enlisted {
         for order in &self.orders {
             let _ = order.send(Arc::clone(&shared));
         }
-        Broker { shared, workers: self.workers, threads: self.threads }
+        Ok(Broker { shared, workers: self.workers, threads: self.threads })
     }
 }
 

@@ -81,9 +81,7 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         shared.umask_generation.fetch_add(1, Ordering::AcqRel);
         return Reply::GoOn;
     }
-    if let Call::Exec { at, .. } = call
-        && is_launch(shared, notification.pid, at.path)
-    {
+    if matches!(call, Call::Exec { .. }) && is_launch(shared, notification.pid) {
         return Reply::GoOn;
     }
     let caller = Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, memory);
@@ -107,19 +105,20 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
     reply
 }
 
-/// Whether this is the start of the command itself: until then its process is ours, shares our memory, and can't be looked
-/// into by a thread without capabilities. It makes no other call that the filter stops.
-fn is_launch(shared: &Shared, pid: u32, path: u64) -> bool {
+/// Whether this is the start of the command itself: until then its process is ours and shares our memory, where a number
+/// is that nobody else can know. It makes no other call that the filter stops.
+fn is_launch(shared: &Shared, pid: u32) -> bool {
     if shared.launched.load(Ordering::Acquire) {
         return false;
     }
-    match peek::process_vm_readv(pid, path, &mut [0]) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => true,
-        _ => {
-            shared.launched.store(true, Ordering::Release);
-            false
-        }
+    let mut seen = [0; 16];
+    let at = std::ptr::from_ref(&shared.secret) as u64;
+    let ours =
+        peek::process_vm_readv(pid, at, &mut seen).is_ok_and(|count| count == seen.len()) && seen == shared.secret;
+    if !ours {
+        shared.launched.store(true, Ordering::Release);
     }
+    ours
 }
 
 fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
