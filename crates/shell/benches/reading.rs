@@ -21,7 +21,10 @@ fn main() {
         let argv = ["bash", "-c", &script].map(OsText::from);
         let reading = best(|| black_box(ringfence_shell::read(&argv)));
         let counting = best(|| black_box(script.bytes().filter(|byte| *byte == b';').count()));
-        println!("{name}: {reading:?}, {:.0} × counting its bytes", reading.as_secs_f64() / counting.as_secs_f64().max(1e-9));
+        println!(
+            "{name}: {reading:?}, {:.0} × counting its bytes",
+            reading.as_secs_f64() / counting.as_secs_f64().max(1e-9)
+        );
     }
 }
 
