@@ -24,11 +24,13 @@
 pub mod always;
 pub mod apply;
 pub mod approver;
+#[cfg(feature = "async")]
+pub mod background;
 pub mod facts;
 pub mod grants;
-pub mod prompt;
 #[cfg(all(feature = "egress", unix))]
 pub mod network;
+pub mod prompt;
 pub mod session;
 pub mod under;
 

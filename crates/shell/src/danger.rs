@@ -103,7 +103,7 @@ pub(crate) fn dangerous_line(reading: &Reading, facts: &ClassifyFacts) -> Option
     for command in reading.all() {
         if let Some(mut finding) = dangerous(command, facts) {
             finding.span = command.span;
-            finding.command = Some(command.clone());
+            finding.command = Some(Box::new(command.clone()));
             return Some(finding);
         }
     }
@@ -132,7 +132,7 @@ fn fetched_and_run(commands: &[SimpleCommand]) -> Option<Finding> {
         fetched = fetches(command) || (fetched && command.joined == Joined::Pipe);
         if fetched && runs(command) {
             let mut finding = Finding::new("a download is run without being looked at");
-            (finding.span, finding.command) = (command.span, Some(command.clone()));
+            (finding.span, finding.command) = (command.span, Some(Box::new(command.clone())));
             return Some(finding);
         }
     }
@@ -143,7 +143,7 @@ fn fetched_and_run(commands: &[SimpleCommand]) -> Option<Finding> {
     match runner {
         Some(command) if substituted => {
             let mut finding = Finding::new("a download is run without being looked at");
-            (finding.span, finding.command) = (command.span, Some(command.clone()));
+            (finding.span, finding.command) = (command.span, Some(Box::new(command.clone())));
             Some(finding)
         }
         _ => None,

@@ -26,8 +26,9 @@ fn facts(words: &[&str]) -> ClassifyFacts {
         writable_roots: vec![path("/w"), path("/tmp")],
         path_writable: false,
         programs,
-        environment: vec![(OsText::from("PATH"), OsText::from("/usr/bin:/bin"))],
-        profile_writable: false,
+        environment: [("PATH", "/usr/bin:/bin"), ("HOME", "/home/u")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .to_vec(),
     }
 }
 
@@ -532,7 +533,7 @@ fn cmd_25_the_program_must_be_the_one_it_claims_to_be() {
     }
     let words = ["bash", "-lc", "ls"];
     let mut facts = facts(&words);
-    facts.profile_writable = true;
+    facts.writable_roots.push(path("/home/u"));
     assert!(!safe(&judge_with(&words, &facts).class));
     assert!(!safe(&judge(&["./bash", "-c", "ls"])));
     assert!(safe(&judge(&["/bin/bash", "-c", "/usr/bin/ls"])));

@@ -83,6 +83,15 @@ impl Prepared {
 
     /// Makes the workers, which inherit the Landlock domain of the calling thread.
     pub fn enlist(self) -> io::Result<Enlisted> {
+        // What the supervisor is sent is its own to pass on: a worker that didn't block it would be taken down by it, and
+        // the whole process with it.
+        let mask = crate::sys::signal::set_mask(crate::sys::signal::ALL);
+        let enlisted = self.hire();
+        crate::sys::signal::set_mask(mask);
+        enlisted
+    }
+
+    fn hire(self) -> io::Result<Enlisted> {
         let mut enlisted = Enlisted { prepared: self, orders: Vec::new(), workers: Vec::new(), threads: Vec::new() };
         let (ready, started) = mpsc::channel();
         for _ in 0..WORKERS {
