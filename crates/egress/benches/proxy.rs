@@ -191,7 +191,7 @@ fn squid() -> Option<Contender> {
     let text = format!(
         "http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\naccess_log none\ncache_log {at}/log\ncache_mem 8 MB\n\
          pid_filename {at}/pid\ncoredump_dir {at}\nmax_filedescriptors 16384\nvia off\nforwarded_for delete\n\
-         cache_effective_user root\npinger_enable off\nshutdown_lifetime 1 seconds\n"
+         pinger_enable off\nshutdown_lifetime 1 seconds\n"
     );
     let file = directory.join("squid.conf");
     std::fs::write(&file, text).unwrap();
