@@ -67,6 +67,10 @@ pub enum Command {
     Permissions(config::PermissionsArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
+    /// Bring another agent's policy along; nothing is widened
+    Import(crate::cmd::import::ImportArgs),
+    /// Sign, serve and fetch the policies of a fleet
+    Policy(crate::cmd::policy::PolicyArgs),
     /// Run the proxy of the managed network alone, for any sandbox, virtual machine or container
     #[cfg(feature = "proxy")]
     Proxy(proxy::ProxyArgs),

@@ -7,10 +7,12 @@ mod config;
 #[cfg(target_os = "linux")]
 mod decide;
 mod doctor;
+pub mod import;
 mod log;
 #[cfg(target_os = "linux")]
 mod managed;
 pub mod plan;
+pub mod policy;
 #[cfg(target_os = "linux")]
 mod prove;
 #[cfg(all(feature = "proxy", unix))]
@@ -34,6 +36,8 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
+        Command::Import(args) => import::main(&args),
+        Command::Policy(args) => policy::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Rules(args) => rules::main(&args),

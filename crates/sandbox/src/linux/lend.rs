@@ -11,6 +11,10 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long mapping may take on a busy machine.
+const MAPPED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A user namespace made by the plan's `bwrap`.
 pub(super) fn user_namespace(plan: &Plan) -> Result<OwnedFd, StartError> {
@@ -40,6 +44,7 @@ pub(super) fn user_namespace(plan: &Plan) -> Result<OwnedFd, StartError> {
     let lent = (|| {
         let mut said = child.stdout.take().ok_or_else(|| io::Error::other("it has no output"))?;
         let inside = read_pid(&mut said)?;
+        await_maps(inside)?;
         let mounts = File::open(format!("/proc/{inside}/ns/mnt"))?;
         owner(&mounts)
     })();
@@ -47,6 +52,21 @@ pub(super) fn user_namespace(plan: &Plan) -> Result<OwnedFd, StartError> {
     let _ = child.kill();
     let _ = child.wait();
     lent.map_err(|cause| failed("make a user namespace with `bwrap`", cause))
+}
+
+/// Users and groups are mapped by the process itself, some time after its number is known.
+fn await_maps(inside: u32) -> io::Result<()> {
+    let end = Instant::now() + MAPPED_WITHIN;
+    loop {
+        let mapped = |name: &str| std::fs::read(format!("/proc/{inside}/{name}")).map(|text| !text.is_empty());
+        if mapped("uid_map")? && mapped("gid_map")? {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(io::Error::other("users and groups weren't mapped in time"));
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
 }
 
 /// The process inside, from `{"child-pid": 123, …}`.

@@ -77,7 +77,8 @@ impl Sandbox {
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
             Some(ahead) => ahead.first,
             None if self.plan.tier == Tier::Landlock => {
-                super::domain::within(&self.plan, broker.as_deref_mut(), || First::start(&self.plan, false))?
+                let plan = &self.plan;
+                super::domain::within(plan, broker.as_deref_mut(), || First::start(plan, false))?
             }
             None => First::start(&self.plan, false)?,
         };
