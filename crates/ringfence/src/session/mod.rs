@@ -7,6 +7,7 @@ mod act;
 mod apply;
 mod authorize;
 mod edits;
+mod leftovers;
 mod managed;
 mod open;
 mod perform;
