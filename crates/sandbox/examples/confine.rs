@@ -1,6 +1,6 @@
 //! Runs a command in a sandbox described by flags, without settings or policy: for trying the sandbox alone.
 //!
-//! `confine [--root DIR]… [--protect PATH]… [--deny PATH]… [--network on] [--private-tmp] [--read-only] [--json] -- COMMAND…`
+//! `confine [--root DIR]… [--protect PATH]… [--deny PATH]… [--network on] [--private-tmp] [--read-only] [--backend NAME] [--json] -- COMMAND…`
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -36,7 +36,7 @@ mod linux {
         let mut protect = Vec::new();
         let mut denied = Vec::new();
         let (mut network, mut tmp, mut json, mut only_plan) = (NetworkWish::Off, Tmp::Shared, false, false);
-        let mut mode = SandboxMode::WorkspaceWrite;
+        let (mut mode, mut backend) = (SandboxMode::WorkspaceWrite, Backend::Auto);
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or("a value is missing");
             match flag.to_str() {
@@ -47,6 +47,10 @@ mod linux {
                 Some("--private-tmp") => tmp = Tmp::Private,
                 Some("--read-only") => mode = SandboxMode::ReadOnly,
                 Some("--full-access") => mode = SandboxMode::DangerFullAccess,
+                Some("--backend") => {
+                    let name = value()?;
+                    backend = name.to_str().and_then(Backend::from_name).ok_or("no such backend")?;
+                }
                 Some("--plan") => only_plan = true,
                 Some("--json") => json = true,
                 Some("--") => break,
@@ -107,7 +111,7 @@ mod linux {
             environment_dropped: Vec::new(),
             limits: Limits::default(),
             keep_background: Sourced::new(false, default("keep_background")),
-            backend: Sourced::new(Backend::Auto, default("linux.backend")),
+            backend: Sourced::new(backend, origin("--backend")),
             absent_protected: Sourced::new(AbsentHold::Broker, default("absent_protected")),
         };
         let plan = compile(&wish, &ringfence_sandbox::probe::quick(), &Options::default())?;

@@ -76,11 +76,13 @@ pub(crate) struct Launch {
     /// Files to try, in order.
     pub candidates: Vec<CString>,
     /// Arguments, and behind them the pointers to them with a null at the end.
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub argv: Vec<CString>,
     pub argv_pointers: Vec<*const c_char>,
     /// The arguments for a shell, if the file turns out to be a script without a first line that says so: two places
     /// are kept free in front.
     pub script_pointers: Vec<AtomicPointer>,
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub envp: Vec<CString>,
     pub envp_pointers: Vec<*const c_char>,
     pub cwd: CString,
@@ -130,6 +132,11 @@ pub(crate) struct Shared {
     pub command_stack: usize,
     /// Process 1 is in a process namespace of its own.
     pub own_pids: bool,
+    /// A user namespace to enter first, and the namespaces to make inside it; −1: they are made with this process.
+    pub enter: i32,
+    pub enter_namespaces: i32,
+    /// Without one, process 1 adopts what the command leaves behind, so as to end it.
+    pub adopts: bool,
 
     /// Given when [`phase::WORK`] is reached.
     pub work: AtomicPtr<Work>,
@@ -163,6 +170,9 @@ impl Shared {
             helper_stack,
             command_stack,
             own_pids: namespaces & libc::CLONE_NEWPID != 0,
+            enter: -1,
+            enter_namespaces: 0,
+            adopts: false,
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicPtr::new(std::ptr::null_mut()),
@@ -290,14 +300,29 @@ fn wait_for(shared: &Shared, wanted: u32) {
 fn prepare(shared: &Shared) {
     // The supervisor blocked every signal before; the default action for SIGCHLD is needed to see children end.
     signal::set_default(libc::SIGCHLD);
-    let helper = start_helper(shared);
+    // Before there is a second thread: the kernel moves only processes with one.
+    let entered = enter(shared);
+    let helper = entered.and_then(|()| start_helper(shared));
     let umask = process::umask(0);
     wait_for(shared, phase::WORK);
     if let Err(errno) = helper {
         fail(shared, u32::MAX, errno);
     }
+    if shared.adopts
+        && let Err(errno) = security::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)
+    {
+        fail(shared, u32::MAX, errno);
+    }
     walk(shared);
     process::umask(umask);
+}
+
+fn enter(shared: &Shared) -> Result<(), Errno> {
+    if shared.enter < 0 {
+        return Ok(());
+    }
+    process::setns(shared.enter, libc::CLONE_NEWUSER)?;
+    process::unshare(shared.enter_namespaces)
 }
 
 fn run(shared: &Shared) -> i32 {
@@ -580,16 +605,20 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     }
     process::umask(launch.umask);
     fs::chdir(&launch.cwd).map_err(at(stage::DIRECTORY))?;
-    for limit in &launch.limits {
-        process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS))?;
-    }
     for (number, from) in launch.stdio.iter().enumerate() {
         fs::dup_to(from.load(SeqCst), number as i32).map_err(at(stage::STREAMS))?;
     }
     const MARK: u32 = libc::CLOSE_RANGE_CLOEXEC;
     fs::close_range(3, u32::MAX, MARK).map_err(at(stage::STREAMS))?;
+    // Limits come last: what is set up needs descriptors and memory of its own.
+    let limit = || {
+        launch
+            .limits
+            .iter()
+            .try_for_each(|limit| process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS)))
+    };
     if !launch.confine {
-        return Ok(());
+        return limit();
     }
     security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(at(stage::PRIVILEGES))?;
     // Root gets no capabilities back by executing a program, whatever its file says, and that can't be changed again.
@@ -609,7 +638,7 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         Ok(_) => {}
         Err(errno) => return Err((stage::SECCOMP, errno)),
     }
-    Ok(())
+    limit()
 }
 
 /// What process 1 does while the command runs: reap, pass signals on, end with the supervisor.
@@ -627,14 +656,14 @@ fn watch(shared: &Shared, command: i32) -> i32 {
         let _ = fs::poll(&mut fds, -1);
         let [supervisor, message, child] = fds;
         if supervisor.revents != 0 {
-            process::exit(1);
+            leave(shared, 1);
         }
         if child.revents != 0 {
             let mut drain = [0u8; 128];
             let _ = fs::read(children, &mut drain);
         }
         if message.revents != 0 && !listen(shared, command, running) {
-            process::exit(1);
+            leave(shared, 1);
         }
     }
 }
@@ -679,6 +708,8 @@ fn reap(shared: &Shared, command: i32, mut running: bool) -> bool {
         }
         if shared.own_pids {
             end_everything();
+        } else if shared.adopts {
+            end_adopted();
         }
         say(shared, word::ENDED, status as u32, None);
         process::exit(0);
@@ -693,6 +724,41 @@ fn end_everything() {
         match process::wait(-1, 0) {
             Ok(_) => {}
             Err(_) => return,
+        }
+    }
+}
+
+/// Ends, and with it everything inside: a process namespace does that by itself.
+fn leave(shared: &Shared, status: i32) -> ! {
+    if shared.adopts {
+        end_adopted();
+    }
+    process::exit(status)
+}
+
+/// Kills and reaps every child of this process, until there is none: what a child leaves behind becomes a child.
+fn end_adopted() {
+    loop {
+        let mut text = [0u8; 4096];
+        let Ok(list) = fs::openat(fs::CWD, c"/proc/thread-self/children", libc::O_RDONLY | libc::O_CLOEXEC, 0) else {
+            return;
+        };
+        let count = fs::read(list, &mut text).unwrap_or(0);
+        fs::close(list);
+        let mut pid: i32 = 0;
+        // A number that the buffer cuts off is left for the next round.
+        for byte in text.get(..count).unwrap_or(&[]) {
+            if byte.is_ascii_digit() {
+                pid = pid.saturating_mul(10).saturating_add(i32::from(byte - b'0'));
+            } else {
+                if pid > 1 {
+                    let _ = process::kill(pid, libc::SIGKILL);
+                }
+                pid = 0;
+            }
+        }
+        if process::wait(-1, 0).is_err() {
+            return;
         }
     }
 }

@@ -127,7 +127,8 @@ impl Builder {
     }
 
     fn whole_tree(&mut self, plan: &Plan, read_only: Option<usize>) -> Result<(), StartError> {
-        if plan.tier == ringfence_model::Tier::Unconfined {
+        // Neither has mounts of its own.
+        if matches!(plan.tier, ringfence_model::Tier::Unconfined | ringfence_model::Tier::Landlock) {
             return Ok(());
         }
         let root = self.slot();
@@ -429,7 +430,7 @@ pub(crate) fn c_string(bytes: &[u8]) -> Result<CString, StartError> {
 }
 
 /// Kernel numbers of Landlock's rights by name.
-mod names {
+pub(crate) mod names {
     use super::StartError;
 
     const FILES: &[&str] = &[
@@ -461,15 +462,15 @@ mod names {
         })
     }
 
-    pub(super) fn files(names: &[String]) -> Result<u64, StartError> {
+    pub(crate) fn files(names: &[String]) -> Result<u64, StartError> {
         bits(FILES, names)
     }
 
-    pub(super) fn network(names: &[String]) -> Result<u64, StartError> {
+    pub(crate) fn network(names: &[String]) -> Result<u64, StartError> {
         bits(NETWORK, names)
     }
 
-    pub(super) fn scopes(names: &[String]) -> Result<u64, StartError> {
+    pub(crate) fn scopes(names: &[String]) -> Result<u64, StartError> {
         bits(SCOPES, names)
     }
 }

@@ -55,7 +55,7 @@ pub const PLATFORM_READS: &[(&str, &str)] = &[
     ("/var/lib/rpm", "facts about packages"),
 ];
 
-fn rights(abi: u32, wanted: impl Fn(&str, bool) -> bool) -> Vec<String> {
+pub(super) fn rights(abi: u32, wanted: impl Fn(&str, bool) -> bool) -> Vec<String> {
     let mut names: Vec<String> = FILE_RIGHTS
         .iter()
         .filter(|(name, since, reads)| *since <= abi && wanted(name, *reads))

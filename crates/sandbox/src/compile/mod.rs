@@ -9,9 +9,11 @@ use ringfence_model::{Confinement, Origin, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+pub mod bwrap_tier;
 mod capabilities;
 mod common;
 pub mod landlock;
+mod landlock_tier;
 mod linux;
 mod paths;
 pub mod print;
@@ -63,6 +65,8 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
     match tier {
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
         Tier::Namespaces => linux::namespaces(wish, host),
+        Tier::Bwrap => bwrap_tier::plan(wish, host),
+        Tier::Landlock => landlock_tier::plan(wish, host),
         other => Err(Unenforceable {
             unmet: vec![Unmet {
                 promise: None,

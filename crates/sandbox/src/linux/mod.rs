@@ -1,7 +1,9 @@
 //! Linux: walks the plan, makes the sandbox, runs commands in it. It decides nothing; what it does is in the plan.
 
 pub mod broker;
+mod domain;
 pub mod filter;
+pub(crate) mod lend;
 pub(crate) mod ops;
 pub(crate) mod perform;
 mod prepared;

@@ -24,7 +24,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Prepared {
     sandbox: Sandbox,
-    keeper: Started,
+    /// None where there are no namespaces to keep: then each command is started anew.
+    keeper: Option<Started>,
     /// One request at a time.
     turn: Mutex<()>,
     each: Arc<[Operation]>,
@@ -38,6 +39,18 @@ pub struct Prepared {
 impl Prepared {
     pub(super) fn new(sandbox: Sandbox) -> Result<Self, StartError> {
         let prepare::Prepared { tree, each, join, slots: count, ruleset } = prepare::prepare(sandbox.plan())?;
+        if sandbox.plan().tier == ringfence_model::Tier::Landlock {
+            return Ok(Self {
+                sandbox,
+                keeper: None,
+                turn: Mutex::new(()),
+                each: each.into(),
+                ruleset,
+                filled: Vec::new(),
+                filter: OnceLock::new(),
+                proxy_sockets: Mutex::default(),
+            });
+        }
         let mut first = First::start(sandbox.plan(), true)?;
         let operations = tree.into_iter().chain(join).collect();
         first.give_work(sandbox.work(Program { operations, slots: slots(count, &[]) }));
@@ -50,7 +63,7 @@ impl Prepared {
         };
         let each = each.into();
         let turn = Mutex::new(());
-        Ok(Self { sandbox, keeper, turn, each, ruleset, filled, filter: OnceLock::new(), proxy_sockets })
+        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter: OnceLock::new(), proxy_sockets })
     }
 
     /// The plan.
@@ -67,6 +80,7 @@ impl Prepared {
     /// Starts a command. Returns when it runs.
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
+        let Some(keeper) = &self.keeper else { return self.sandbox.spawn(command, broker) };
         let streams = Streams::open(&command)?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let (broker, filter) = match broker {
@@ -101,7 +115,7 @@ impl Prepared {
         let mut work = Box::new(self.sandbox.work(Program { operations: Arc::clone(&self.each), slots }));
         work.proxy_ports.clear();
         let stacks = Region::new(2 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
-        let watched = self.keeper.memory.shared.supervisor;
+        let watched = keeper.memory.shared.supervisor;
         let shared = Box::new(Shared::complete(watched, stacks.address(2 * STACK), &work, &launch));
         let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
         let (ours, theirs) = (owned(ours), owned(theirs));
@@ -109,7 +123,7 @@ impl Prepared {
         let memory = Memory { shared, stacks, work: Some(work), launch: Some(launch) };
         let started = Started { memory, pid, pidfd, socket: ours, mask };
         drop((theirs, streams.theirs));
-        let before = self.keeper.memory.work.as_deref();
+        let before = keeper.memory.work.as_deref();
         let parts = Parts { plan: self.plan(), started, broker, began, before };
         Running::started(parts, streams.pipes, command, terminal)
     }
@@ -124,13 +138,14 @@ impl Prepared {
     ) -> Result<(i32, OwnedFd), StartError> {
         let failed = |errno: Errno| supervisor("start a process in the prepared sandbox", errno);
         let _turn = self.turn.lock().map_err(|_| failed(Errno(libc::EDEADLK)))?;
-        let keeper = &self.keeper.memory.shared;
+        let Some(started) = &self.keeper else { return Err(failed(Errno(libc::ESRCH))) };
+        let keeper = &started.memory.shared;
         keeper.request.store(std::ptr::from_ref(shared).cast_mut(), SeqCst);
         keeper.request_stack.store(stack, SeqCst);
         let [stdin, stdout, stderr] = streams;
         let mut bytes = [0u8; 8];
         bytes[..4].copy_from_slice(&word::SPAWN.to_ne_bytes());
-        let socket = self.keeper.socket.as_raw_fd();
+        let socket = started.socket.as_raw_fd();
         socket::send(socket, &bytes, &[theirs.as_raw_fd(), stdin, stdout, stderr]).map_err(failed)?;
         loop {
             // A keeper that is gone closes its end, which makes this return nothing.
@@ -152,7 +167,9 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        end(&self.keeper.pidfd);
+        if let Some(keeper) = &self.keeper {
+            end(&keeper.pidfd);
+        }
     }
 }
 
@@ -167,14 +184,16 @@ impl First {
                 [socket.as_raw_fd(), pidfd.as_raw_fd()].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
             let _ = fs::poll(&mut fds, -1);
             let [message, ended] = fds;
-            if message.revents & libc::POLLIN == 0 {
+            let mut bytes = [0u8; 8];
+            let received = if message.revents & libc::POLLIN == 0 {
+                Ok((0, None))
+            } else {
+                socket::receive(socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT)
+            };
+            let Ok((8, descriptor)) = received else {
                 if ended.revents != 0 {
                     return Err(lost());
                 }
-                continue;
-            }
-            let mut bytes = [0u8; 8];
-            let Ok((8, descriptor)) = socket::receive(socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT) else {
                 continue;
             };
             match (pair(bytes), descriptor.map(owned)) {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Makes the broker of one run.
-pub trait BrokerFactory {
+pub trait BrokerFactory: Send {
     /// Rows that are asked before the base profile's: what the broker handles itself.
     fn rows_before(&self) -> Vec<Row> {
         Vec::new()
@@ -20,6 +20,12 @@ pub trait BrokerFactory {
 
     /// Whether, and how, this broker will hold a wish.
     fn holds(&self, wish: &Brokered) -> StepResult;
+
+    /// Called where a Landlock domain stands in for mounts, on the thread that has entered it, before anything is started:
+    /// threads that this one makes are in the domain too.
+    fn enlist(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Begins to serve. The command may already be waiting for an answer.
     fn start(self: Box<Self>, start: BrokerStart<'_>) -> io::Result<Box<dyn Broker>>;

@@ -133,6 +133,16 @@ pub enum Call {
         count: u32,
         flags: i32,
     },
+    Listen {
+        socket: RawFd,
+        backlog: i32,
+    },
+    Accept {
+        socket: RawFd,
+        address: Address,
+        length: Address,
+        flags: i32,
+    },
     Socket {
         kind: i32,
         protocol: i32,
@@ -205,6 +215,9 @@ pub fn read(notification: &Notification) -> Call {
         },
         libc::SYS_sendmsg => Call::SendMsg { socket: int(0), message: args[1], flags: int(2) },
         libc::SYS_sendmmsg => Call::SendMmsg { socket: int(0), messages: args[1], count: word(2), flags: int(3) },
+        libc::SYS_listen => Call::Listen { socket: int(0), backlog: int(1) },
+        libc::SYS_accept => Call::Accept { socket: int(0), address: args[1], length: args[2], flags: 0 },
+        libc::SYS_accept4 => Call::Accept { socket: int(0), address: args[1], length: args[2], flags: int(3) },
         libc::SYS_socket => Call::Socket { kind: int(1), protocol: int(2) },
         libc::SYS_socketpair => Call::SocketPair { kind: int(1), protocol: int(2), out: args[3] },
         libc::SYS_prlimit64 => Call::Process { who: int(0), which: 0, name: "prlimit" },

@@ -1,7 +1,7 @@
 //! The broker's end of the seam to the supervisor.
 
 use super::plan::{BrokerPlan, Holds};
-use super::{Prepared, trap};
+use super::{Enlisted, Prepared, trap};
 use crate::enforced::StepResult;
 use crate::linux::filter::Row;
 use crate::linux::seam::{Broker, BrokerFactory, BrokerStart};
@@ -12,10 +12,18 @@ use std::os::fd::BorrowedFd;
 
 /// A broker for one run.
 pub struct Factory {
-    prepared: Prepared,
+    stage: Stage,
     traps: trap::Traps,
     holds: Holds,
     masked: Vec<AbsPath>,
+}
+
+/// How far the broker is.
+enum Stage {
+    Prepared(Prepared),
+    Enlisted(Enlisted),
+    /// Making its workers failed.
+    Lost,
 }
 
 impl Factory {
@@ -28,11 +36,15 @@ impl Factory {
             .filter_map(|step| if let Act::Mask { path } = &step.act { Some(path.clone()) } else { None })
             .collect();
         let (traps, holds) = (wishes.traps, wishes.holds);
-        Ok(Some(Self { prepared: Prepared::open(wishes)?, traps, holds, masked }))
+        Ok(Some(Self { stage: Stage::Prepared(Prepared::open(wishes)?), traps, holds, masked }))
     }
 }
 
 impl BrokerFactory for Factory {
+    fn rows_before(&self) -> Vec<Row> {
+        if self.holds == Holds::Everything { trap::without_namespaces(self.traps.datagrams) } else { Vec::new() }
+    }
+
     fn rows(&self) -> Vec<Row> {
         trap::rows(self.traps)
     }
@@ -52,8 +64,21 @@ impl BrokerFactory for Factory {
         }
     }
 
-    fn start(self: Box<Self>, start: BrokerStart<'_>) -> io::Result<Box<dyn Broker>> {
-        Ok(Box::new(self.prepared.start(start.listener)?))
+    fn enlist(&mut self) -> io::Result<()> {
+        if let Stage::Prepared(prepared) = std::mem::replace(&mut self.stage, Stage::Lost) {
+            self.stage = Stage::Enlisted(prepared.enlist()?);
+        }
+        Ok(())
+    }
+
+    fn start(mut self: Box<Self>, start: BrokerStart<'_>) -> io::Result<Box<dyn Broker>> {
+        if matches!(self.stage, Stage::Prepared(_)) {
+            self.enlist()?;
+        }
+        match self.stage {
+            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(start.listener))),
+            _ => Err(io::Error::other("the broker has no workers")),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! Where Landlock stands in for mounts, the workers are inside the same Landlock domain as the caller: they must be started
 //! by the thread that entered it, since a thread in another domain couldn't look into the caller.
 
+mod accept;
 mod call;
 mod caller;
 mod exec;
@@ -64,6 +65,14 @@ pub struct Prepared {
     proc_device: u64,
 }
 
+/// Workers that wait for a listener.
+pub struct Enlisted {
+    prepared: Prepared,
+    orders: Vec<mpsc::Sender<Arc<Shared>>>,
+    workers: Vec<JoinHandle<()>>,
+    threads: Vec<u32>,
+}
+
 impl Prepared {
     /// Opens what the rules of `plan` are about.
     pub fn open(plan: BrokerPlan) -> io::Result<Self> {
@@ -72,44 +81,67 @@ impl Prepared {
         Ok(Self { rules, proc, proc_device })
     }
 
-    /// Starts answering on `listener`. Workers inherit the Landlock domain of the calling thread.
-    pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
+    /// Makes the workers, which inherit the Landlock domain of the calling thread.
+    pub fn enlist(self) -> io::Result<Enlisted> {
+        // What the supervisor is sent is its own to pass on: a worker that didn't block it would be taken down by it, and
+        // the whole process with it.
+        let mask = crate::sys::signal::set_mask(crate::sys::signal::ALL);
+        let enlisted = self.hire();
+        crate::sys::signal::set_mask(mask);
+        enlisted
+    }
+
+    fn hire(self) -> io::Result<Enlisted> {
+        let mut enlisted = Enlisted { prepared: self, orders: Vec::new(), workers: Vec::new(), threads: Vec::new() };
+        let (ready, started) = mpsc::channel();
+        for _ in 0..WORKERS {
+            let (order, orders) = mpsc::channel::<Arc<Shared>>();
+            let ready = ready.clone();
+            let act = move || {
+                let able = serve::become_worker();
+                let works = able.is_ok();
+                let _ = ready.send(able.map(|()| peek::gettid()));
+                drop(ready);
+                // Without an order, there is nobody to work for.
+                if works && let Ok(shared) = orders.recv() {
+                    serve::work(&shared);
+                }
+            };
+            let name = "ringfence-broker".to_owned();
+            enlisted.workers.push(std::thread::Builder::new().name(name).stack_size(256 << 10).spawn(act)?);
+            enlisted.orders.push(order);
+        }
+        drop(ready);
+        for outcome in started {
+            enlisted.threads.push(outcome?);
+        }
+        Ok(enlisted)
+    }
+}
+
+impl Enlisted {
+    /// Starts answering on `listener`.
+    #[must_use]
+    pub fn start(self, listener: OwnedFd) -> Broker {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
         let shared = Arc::new(Shared {
             listener,
-            proc: self.proc,
-            proc_device: self.proc_device,
-            rules: self.rules,
+            proc: self.prepared.proc,
+            proc_device: self.prepared.proc_device,
+            rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            secret: secret(),
             launched: false.into(),
             umask_generation: 0.into(),
             waiting: 0.into(),
             ending: false.into(),
         });
-        let mut broker = Broker { shared, workers: Vec::new(), threads: Vec::new() };
-        let (ready, started) = mpsc::channel();
-        for _ in 0..WORKERS {
-            let (shared, ready) = (Arc::clone(&broker.shared), ready.clone());
-            let worker = std::thread::Builder::new().name("ringfence-broker".to_owned()).stack_size(256 << 10).spawn(
-                move || {
-                    let able = serve::become_worker();
-                    let works = able.is_ok();
-                    let _ = ready.send(able.map(|()| peek::gettid()));
-                    drop(ready);
-                    if works {
-                        serve::work(&shared);
-                    }
-                },
-            )?;
-            broker.workers.push(worker);
+        for order in &self.orders {
+            let _ = order.send(Arc::clone(&shared));
         }
-        drop(ready);
-        for outcome in started {
-            broker.threads.push(outcome?);
-        }
-        Ok(broker)
+        Broker { shared, workers: self.workers, threads: self.threads }
     }
 }
 
@@ -143,6 +175,13 @@ impl Drop for Broker {
             let _ = worker.join();
         }
     }
+}
+
+/// Sixteen bytes that nobody foresees.
+fn secret() -> [u8; 16] {
+    use std::hash::{BuildHasher, RandomState};
+    let [low, high] = [0u8; 2].map(|seed| RandomState::new().hash_one(seed));
+    (u128::from(low) << 64 | u128::from(high)).to_ne_bytes()
 }
 
 #[cfg(test)]

@@ -207,9 +207,27 @@ fn perform_rename(job: &mut Job<'_, '_>, from: At, to: At, flags: u32) -> Result
     Ok(done.into())
 }
 
+/// Where everybody's shared memory is, only what was made inside may be moved or removed.
+fn foreign_memory(job: &Job<'_, '_>, found: &Found<'_>) -> Option<Reply> {
+    let rules = job.rules();
+    if rules.plan.holds == super::plan::Holds::Names {
+        return None;
+    }
+    let path = found.parent.path_to(&found.name).ok()?;
+    if !rules.is_shared_memory(&path) {
+        return None;
+    }
+    let stat = rustix::fs::statat(found.parent.fd(), name(found), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let ours = job.shared.inside.has_file(super::place::file_id(&stat));
+    (!ours).then(|| job.refuse(rules.foreign_memory(), "remove", &path))
+}
+
 /// Why `source` must not be called `target`.
 fn judge_move(job: &Job<'_, '_>, source: &Found<'_>, target: &Found<'_>) -> Option<Reply> {
     let rules = job.rules();
+    if let Some(reply) = foreign_memory(job, source).or_else(|| foreign_memory(job, target)) {
+        return Some(reply);
+    }
     if let Err(refusal) = rules.judge(&source.parent, &source.name, Deed::Leave, None) {
         return Some(refuse(job, source, refusal, "rename"));
     }
@@ -243,6 +261,9 @@ pub(super) fn remove(job: &mut Job<'_, '_>, at: At, directory: bool) -> Reply {
     let _order = rules.order(rules.concerns(&found.name));
     if let Err(refusal) = rules.judge(&found.parent, &found.name, Deed::Remove, None) {
         return refuse(job, &found, refusal, "remove");
+    }
+    if let Some(reply) = foreign_memory(job, &found) {
+        return reply;
     }
     let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     let mut whole = found.name.clone();

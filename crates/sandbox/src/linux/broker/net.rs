@@ -110,6 +110,65 @@ pub(super) fn bind(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result
     Ok(())
 }
 
+/// Gives an internet socket that has no port yet one on loopback, and remembers it: so whoever accepts a connection can
+/// tell where it comes from before it is made.
+pub(super) fn bind_if_not(job: &Job<'_, '_>, taken: &OwnedFd) -> Result<(), Errno> {
+    if job.rules().plan.loopback.is_none() {
+        return Ok(());
+    }
+    let domain = sockopt::socket_domain(taken)?;
+    if domain != AddressFamily::INET && domain != AddressFamily::INET6 {
+        return Ok(());
+    }
+    if local(taken).is_some_and(|bound| bound.port() != 0) {
+        return Ok(());
+    }
+    let address = match domain == AddressFamily::INET {
+        true => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        false => SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+    };
+    bind(job, taken, &encode(address))
+}
+
+/// As [`bind_if_not`], for a connection to `target`, whose source must be of the same kind.
+pub(super) fn bind_source(job: &Job<'_, '_>, taken: &OwnedFd, target: &[u8]) {
+    let Some(target) = parse(target).filter(|_| job.rules().plan.loopback.is_some()) else { return };
+    if local(taken).is_some_and(|bound| bound.port() != 0) {
+        return remember_source(job.shared, taken);
+    }
+    let source = match target.ip() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    // If it can't be bound the connection still works, and is dropped when it is accepted.
+    if socket::bind(taken.as_fd(), &encode(SocketAddr::new(source, 0))).is_ok() {
+        remember_source(job.shared, taken);
+    }
+}
+
+/// An address as the kernel writes it.
+#[must_use]
+pub(super) fn encode(address: SocketAddr) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(28);
+    match address {
+        SocketAddr::V4(v4) => {
+            bytes.extend_from_slice(&AddressFamily::INET.as_raw().to_ne_bytes());
+            bytes.extend_from_slice(&v4.port().to_be_bytes());
+            bytes.extend_from_slice(&v4.ip().octets());
+            bytes.extend_from_slice(&[0; 8]);
+        }
+        SocketAddr::V6(v6) => {
+            bytes.extend_from_slice(&AddressFamily::INET6.as_raw().to_ne_bytes());
+            bytes.extend_from_slice(&v6.port().to_be_bytes());
+            bytes.extend_from_slice(&v6.flowinfo().to_be_bytes());
+            bytes.extend_from_slice(&v6.ip().octets());
+            bytes.extend_from_slice(&v6.scope_id().to_ne_bytes());
+        }
+    }
+    bytes
+}
+
 fn local(taken: &OwnedFd) -> Option<SocketAddr> {
     SocketAddr::try_from(getsockname(taken).ok()?).ok()
 }

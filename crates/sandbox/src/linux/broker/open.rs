@@ -156,7 +156,19 @@ fn create(job: &mut Job<'_, '_>, found: &Found<'_>, wish: Wish) -> Option<Reply>
     }
     let flags = wish.ours() | OFlags::EXCL | OFlags::NOFOLLOW;
     match openat(found.parent.fd(), OsStr::from_bytes(&found.name), flags, Mode::from_raw_mode(wish.mode)) {
-        Ok(fd) => Some(Reply::Descriptor(fd, wish.close_on_exec())),
+        Ok(fd) => {
+            if rules.is_shared_memory(&path)
+                && let Ok(entry) = openat(
+                    &job.shared.proc,
+                    format!("self/fd/{}", fd.as_raw_fd()),
+                    OFlags::PATH | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )
+            {
+                job.shared.inside.add_file(entry);
+            }
+            Some(Reply::Descriptor(fd, wish.close_on_exec()))
+        }
         Err(Errno::EXIST) => None,
         Err(errno) => Some(errno.into()),
     }
@@ -244,6 +256,12 @@ fn judge_write(
     stat: &rustix::fs::Stat,
 ) -> Option<Reply> {
     let rules = job.rules();
+    if is_own_process(job, entry, path) {
+        return None;
+    }
+    if rules.is_shared_memory(path) && !job.shared.inside.has_file(file_id(stat)) {
+        return Some(job.refuse(rules.foreign_memory(), "open for writing", path));
+    }
     let verdict = match found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).map(|_| ()),
         // Pipes and the like have no path, and are no files of anybody's.
@@ -263,6 +281,15 @@ fn judge_write(
         return Some(job.refuse(refusal, "open for writing", path));
     }
     None
+}
+
+/// Whether this is an entry of the caller's own under our `/proc`: what it may write there, the kernel says.
+fn is_own_process(job: &Job<'_, '_>, entry: &OwnedFd, path: &[u8]) -> bool {
+    fstat(entry).is_ok_and(|stat| file_id(&stat).device == job.shared.proc_device)
+        && path.starts_with(b"/proc/")
+        && walk::proc_owner(path).is_some_and(|owner| {
+            owner == job.caller.thread || job.caller.status().is_ok_and(|status| owner == status.process)
+        })
 }
 
 /// Where the caller sees our own `/proc`, it must not get at the supervisor through us: a thread may look into its own

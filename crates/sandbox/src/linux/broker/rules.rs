@@ -69,6 +69,9 @@ struct Root {
     path: Vec<u8>,
 }
 
+/// Shared memory of POSIX.
+const SHARED_MEMORY: &[u8] = b"/dev/shm";
+
 /// The rules of one sandbox, with its roots open.
 pub struct Rules {
     /// As compiled.
@@ -221,6 +224,11 @@ impl Rules {
         }
         match self.plan.holds {
             Holds::Everything => self.outside(parent, name).map_or(Ok(Answer::Go), Err),
+            // Mounts hold what is there in a Git directory and known; not what is unknown.
+            Holds::Names if !self.plan.only.is_empty() => {
+                let refusal = parent.path_to(name).ok().and_then(|path| self.unlisted(&path));
+                refusal.map_or(Ok(Answer::Go), Err)
+            }
             Holds::Names => Ok(Answer::Go),
         }
     }
@@ -373,6 +381,12 @@ impl Rules {
         if let Some(protected) = self.island(path, folds) {
             return Some(protected_path(protected));
         }
+        if let Some(refusal) = self.unlisted(path) {
+            return Some(refusal);
+        }
+        if self.is_shared_memory(path) {
+            return None;
+        }
         if self.roots.iter().any(|root| is_below(path, &root.path)) {
             return None;
         }
@@ -381,6 +395,41 @@ impl Rules {
             return None;
         }
         Some(outside_roots(path))
+    }
+
+    /// Whether this is a directory of files that everybody shares, of which only those made inside may be written.
+    #[must_use]
+    pub fn is_shared_memory(&self, path: &[u8]) -> bool {
+        self.plan.holds == Holds::Everything && is_below(path, SHARED_MEMORY) && path.len() > SHARED_MEMORY.len()
+    }
+
+    /// The refusal of shared memory that was made outside.
+    #[must_use]
+    pub fn foreign_memory(&self) -> Refusal {
+        Refusal {
+            errno: Errno::ACCESS,
+            kind: DenialKind::FsWrite,
+            rule: "shared-memory-outside",
+            origin: Origin::builtin("shared memory of the host is left alone"),
+            allow_with: Vec::new(),
+        }
+    }
+
+    /// Whether a list of what may change in a directory leaves this path out.
+    fn unlisted(&self, path: &[u8]) -> Option<Refusal> {
+        self.plan.only.iter().find_map(|only| {
+            let dir = only.dir.as_path().as_os_str().as_bytes();
+            let rest = path.strip_prefix(dir)?.strip_prefix(b"/")?;
+            let name = rest.split(|byte| *byte == b'/').next().unwrap_or(rest);
+            let listed = only.names.iter().any(|pattern| name_matches(pattern.as_bytes(), name));
+            (!listed).then(|| Refusal {
+                errno: Errno::ACCESS,
+                kind: DenialKind::ProtectedPath,
+                rule: "protected-path",
+                origin: only.origin.clone(),
+                allow_with: Vec::new(),
+            })
+        })
     }
 
     /// The protected path that `path` lies in.
@@ -401,6 +450,12 @@ impl Rules {
             }
             self.island(path.as_bytes(), false).map(protected_path)
         })
+    }
+
+    /// Directory the command starts in.
+    #[must_use]
+    pub fn cwd(&self) -> &std::path::Path {
+        self.plan.cwd.as_path()
     }
 
     /// Whether `path` can't be read.

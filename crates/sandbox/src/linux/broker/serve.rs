@@ -82,9 +82,9 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         return Reply::GoOn;
     }
     if let Call::Exec { at, .. } = call
-        && is_launch(shared, notification.pid, at.path)
+        && is_launch(shared, notification.pid)
     {
-        return Reply::GoOn;
+        return launch(shared, notification.pid, at.path);
     }
     let caller = Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, memory);
     let caller = match caller {
@@ -107,18 +107,44 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
     reply
 }
 
-/// Whether this is the start of the command itself: until then its process is ours, shares our memory, and can't be looked
-/// into by a thread without capabilities. It makes no other call that the filter stops.
-fn is_launch(shared: &Shared, pid: u32, path: u64) -> bool {
+/// Whether this is the start of the command itself: until then its process is ours, shares our memory, and its root can't
+/// be opened by a thread without capabilities. It makes no other call that the filter stops.
+///
+/// Its memory is ours if our secret stands at the secret's own address; nobody else knows either.
+fn is_launch(shared: &Shared, pid: u32) -> bool {
     if shared.launched.load(Ordering::Acquire) {
         return false;
     }
-    match peek::process_vm_readv(pid, path, &mut [0]) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => true,
-        _ => {
-            shared.launched.store(true, Ordering::Release);
-            false
-        }
+    let mut seen = [0u8; 16];
+    let address = std::ptr::from_ref(&shared.secret) as u64;
+    let ours =
+        peek::process_vm_readv(pid, address, &mut seen).is_ok_and(|count| count == seen.len() && seen == shared.secret);
+    if !ours {
+        shared.launched.store(true, Ordering::Release);
+    }
+    ours
+}
+
+/// Judges the program that the command is: its path is text of our own that nobody changes.
+fn launch(shared: &Shared, pid: u32, path: u64) -> Reply {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    use std::os::unix::ffi::OsStrExt;
+    let found = super::caller::string_of(pid, path).and_then(|path| {
+        // A path that is absolute leaves the directory aside.
+        let path = shared.rules.cwd().join(std::ffi::OsStr::from_bytes(path.as_bytes()));
+        let entry = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        super::place::path_of(shared.proc.as_fd(), entry.as_fd())
+    });
+    match found {
+        Ok(path) => match shared.rules.denied_read(&path) {
+            Some(refusal) => {
+                let errno = refusal.errno;
+                shared.record.add(refusal, "execute", &path);
+                Reply::Fail(errno)
+            }
+            None => Reply::GoOn,
+        },
+        Err(errno) => Reply::Fail(errno),
     }
 }
 
@@ -142,6 +168,8 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Bind { socket, address, length } => socket::bind(job, socket, address, length),
         Call::Connect { socket, address, length } => socket::connect(job, socket, address, length),
         Call::SendTo { .. } | Call::SendMsg { .. } | Call::SendMmsg { .. } => super::send::send(job, call),
+        Call::Listen { socket, backlog } => super::accept::listen(job, socket, backlog),
+        Call::Accept { socket, address, length, flags } => super::accept::accept(job, socket, (address, length), flags),
         Call::Socket { .. } => socket::datagram_socket(job),
         Call::SocketPair { kind, protocol, out } => socket::pair(job, kind, protocol, out),
         Call::Process { who, which, name } => process::change(job, who, which, name),

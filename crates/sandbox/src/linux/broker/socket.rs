@@ -78,6 +78,7 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
         if let Some(refusal) = net::judge(job, &taken, &address)? {
             return Ok(job.refuse(refusal, "connect", net::display(&address).as_bytes()));
         }
+        net::bind_source(job, &taken, &address);
         return connect_to(job, taken, address, None);
     }
     if family(&address) != Some(AddressFamily::UNIX.as_raw()) {

@@ -1,7 +1,7 @@
 //! Which system calls the broker is asked about, as rows of the filter. Pure: a table in, rows out.
 
 use crate::linux::filter::{Action, Condition, Row};
-use Condition::{AnyBit, Differs64, Equal, Masked};
+use Condition::{AnyBit, Differs, Differs64, Equal, Masked};
 use serde::{Deserialize, Serialize};
 
 /// Groups of calls the broker judges.
@@ -119,12 +119,48 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     }
     if traps.datagrams {
         rows.push(Row::when("sendto", &[Differs64(4, 0)], Action::Notify));
-        always(&mut rows, &["sendmsg", "sendmmsg"]);
+        always(&mut rows, &["sendmsg", "sendmmsg", "listen", "accept", "accept4"]);
     }
     if traps.processes {
         rows.extend(PROCESSES.iter().map(|call| Row::when(call, &[Differs64(0, 0)], Action::Notify)));
         // Who is meant depends on two registers: a user, for one.
         always(&mut rows, &["setpriority", "ioprio_set"]);
+    }
+    rows
+}
+
+/// What a missing namespace would have held: queues and shared memory of System V and POSIX, and, with network off, every
+/// internet protocol but TCP and UDP.
+#[must_use]
+pub fn without_namespaces(offline: bool) -> Vec<Row> {
+    let mut rows: Vec<Row> = [
+        "shmget",
+        "shmat",
+        "shmctl",
+        "msgget",
+        "msgsnd",
+        "msgrcv",
+        "msgctl",
+        "semget",
+        "semop",
+        "semtimedop",
+        "semctl",
+    ]
+    .iter()
+    .chain(&["mq_open", "mq_unlink"])
+    .map(|call| Row::always(call, Action::Errno(libc::ENOSYS)))
+    .collect();
+    if offline {
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let family = Equal(0, family.cast_unsigned());
+            for kind in [libc::SOCK_RAW, libc::SOCK_SEQPACKET, libc::SOCK_RDM, libc::SOCK_DCCP, libc::SOCK_PACKET] {
+                let when = [family, Masked(1, 0xf, kind.cast_unsigned())];
+                rows.push(Row::when("socket", &when, Action::Errno(libc::EPERM)));
+            }
+            let [tcp, udp] = [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(i32::cast_unsigned);
+            let other = [family, Differs(2, 0), Differs(2, tcp), Differs(2, udp)];
+            rows.push(Row::when("socket", &other, Action::Errno(libc::EPROTONOSUPPORT)));
+        }
     }
     rows
 }
@@ -148,7 +184,9 @@ mod tests {
         };
         for traps in [all, Traps { reads: true, ..all }, Traps { names: true, ..Traps::default() }] {
             for arch in [Arch::X86_64, Arch::Aarch64] {
-                program(arch, &rows(traps)).unwrap();
+                let mut all = without_namespaces(true);
+                all.extend(rows(traps));
+                program(arch, &all).unwrap();
             }
         }
     }

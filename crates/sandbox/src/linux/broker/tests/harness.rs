@@ -37,6 +37,7 @@ impl Scratch {
             denied: Vec::new(),
             unix: UnixSockets::Only(Vec::new()),
             loopback: None,
+            cwd: ringfence_model::AbsPath::root(),
         };
         let mut scratch = Self { dir, plan };
         scratch.root("ws");
@@ -89,7 +90,9 @@ impl Scratch {
         command.current_dir(self.path("ws")).stdin(Stdio::null());
         let plan = self.plan.clone();
         let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
-        spawn_filtered(command, program, move |listener| Prepared::open(plan).unwrap().start(listener).unwrap())
+        spawn_filtered(command, program, move |listener| {
+            Prepared::open(plan).unwrap().enlist().unwrap().start(listener)
+        })
     }
 
     /// Everything under the workspace, for comparing.

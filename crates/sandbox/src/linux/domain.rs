@@ -1,0 +1,127 @@
+//! The Landlock domain of the landlock tier: what the broker's workers may do, and around that what the command may.
+//!
+//! The rights of a thread can be narrowed, never widened, and a thread may look only into processes of its own domain or of
+//! those inside it. So one thread enters the wider domain, where the roots are writable; the workers and process 1 are made
+//! by it; and the command enters a narrower one inside, where they aren't.
+
+use super::seam::BrokerFactory;
+use super::spawn::supervisor;
+use crate::enforced::StartError;
+use crate::plan::{Act, Insistence, Plan, Step};
+use crate::prepare::{c_path, c_string, names};
+use crate::sys::{Errno, fs, own, security};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Runs `make` on a thread that has entered the domain of `plan`, after the broker has made its workers there.
+pub(super) fn within<T: Send>(
+    plan: &Plan,
+    broker: Option<&mut (dyn BrokerFactory + 'static)>,
+    make: impl FnOnce() -> Result<T, StartError> + Send,
+) -> Result<T, StartError> {
+    std::thread::scope(|scope| {
+        let inside = std::thread::Builder::new().name("ringfence-domain".to_owned()).spawn_scoped(scope, move || {
+            enter(plan)?;
+            if let Some(broker) = broker {
+                broker
+                    .enlist()
+                    .map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
+            }
+            make()
+        });
+        let inside = inside.map_err(|cause| StartError::Supervisor { what: "start a thread".to_owned(), cause })?;
+        inside.join().unwrap_or_else(|_| {
+            let cause = io::Error::other("the thread that starts the sandbox ended early");
+            Err(StartError::Supervisor { what: "start the sandbox".to_owned(), cause })
+        })
+    })
+}
+
+/// Enters: the command's rules, and besides them every right below the roots and writing to a process's own entries under
+/// `/proc`, which the broker judges.
+fn enter(plan: &Plan) -> Result<(), StartError> {
+    let mut ruleset: Option<OwnedFd> = None;
+    let mut roots = Vec::new();
+    let mut handled = 0;
+    for step in &plan.steps {
+        let failed = |what: &str, errno: Errno| StartError::Step {
+            step: Box::new(step.clone()),
+            what: what.to_owned(),
+            remedy: String::new(),
+            cause: errno.into(),
+        };
+        match &step.act {
+            Act::Landlock { files, network, scopes, .. } => {
+                handled = names::files(files)?;
+                let made = security::landlock_create(handled, names::network(network)?, names::scopes(scopes)?);
+                ruleset = Some(own(made.map_err(|errno| failed("make a Landlock ruleset", errno))?));
+            }
+            Act::WritableRoot { path, id } => {
+                let at = open(&c_path(path)?).map_err(|errno| failed("open a root", errno))?;
+                let stat = fs::fstat(at.as_raw_fd()).map_err(|errno| failed("look at a root", errno))?;
+                #[allow(clippy::unnecessary_cast)]
+                if stat.st_dev as u64 != id.device || stat.st_ino as u64 != id.inode {
+                    return Err(failed("find the root that was meant", Errno(libc::ESTALE)));
+                }
+                roots.push((step, at));
+            }
+            Act::LandlockRule { path, rights } => {
+                let Some(ruleset) = &ruleset else { continue };
+                let granted = open(&c_path(path)?).and_then(|at| grant(ruleset, &at, rights_of(rights)));
+                lenient(step, granted).map_err(|errno| failed("add a Landlock rule", errno))?;
+            }
+            _ => {}
+        }
+    }
+    let Some(ruleset) = ruleset else {
+        return Err(supervisor("find the Landlock step of the plan", Errno(libc::EINVAL)));
+    };
+    // Device nodes can't be made by anybody.
+    let all = handled & !rights_of(&["MAKE_CHAR".to_owned(), "MAKE_BLOCK".to_owned(), "IOCTL_DEV".to_owned()]);
+    for (step, at) in &roots {
+        grant(&ruleset, at, all).map_err(|errno| StartError::Step {
+            step: Box::new((*step).clone()),
+            what: "add a Landlock rule".to_owned(),
+            remedy: String::new(),
+            cause: errno.into(),
+        })?;
+    }
+    let further = [("/proc", ["WRITE_FILE", "TRUNCATE"].as_slice()), ("/dev/shm", SHARED_MEMORY)];
+    for (path, rights) in further {
+        let rights = rights_of(&rights.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()) & handled;
+        if let Ok(at) = open(&c_string(path.as_bytes())?) {
+            grant(&ruleset, &at, rights).map_err(|errno| supervisor("add a Landlock rule", errno))?;
+        }
+    }
+    security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(|errno| supervisor("set `no_new_privs`", errno))?;
+    security::landlock_restrict(ruleset.as_raw_fd()).map_err(|errno| supervisor("enter a Landlock domain", errno))?;
+    security::drop_capabilities().map_err(|errno| supervisor("drop capabilities", errno))
+}
+
+/// Shared memory: the broker lets files be made there, and opens for writing only those made inside.
+const SHARED_MEMORY: &[&str] = &["WRITE_FILE", "TRUNCATE", "MAKE_REG", "REMOVE_FILE", "REFER"];
+
+fn rights_of(rights: &[String]) -> u64 {
+    names::files(rights).unwrap_or(0)
+}
+
+fn open(path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
+    fs::openat(fs::CWD, path, libc::O_PATH | libc::O_CLOEXEC, 0).map(own)
+}
+
+fn grant(ruleset: &OwnedFd, at: &OwnedFd, rights: u64) -> Result<(), Errno> {
+    let stat = fs::fstat(at.as_raw_fd())?;
+    // Rights on directories mean nothing on a file, and the kernel says so.
+    let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let files = ["EXECUTE", "WRITE_FILE", "READ_FILE", "TRUNCATE", "IOCTL_DEV"].map(str::to_owned);
+    let rights = if directory { rights } else { rights & rights_of(&files) };
+    if rights == 0 { Ok(()) } else { security::landlock_path(ruleset.as_raw_fd(), rights, at.as_raw_fd()) }
+}
+
+/// What is missing may be, where the step only should be held.
+fn lenient(step: &Step, done: Result<(), Errno>) -> Result<(), Errno> {
+    match done {
+        Err(errno) if step.insistence == Insistence::Should && errno.is(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
