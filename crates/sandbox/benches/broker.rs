@@ -40,7 +40,13 @@ mod linux {
             brokered.push(time(&mut command));
         }
         let _ = std::fs::remove_dir_all(&dir);
-        let kinds = ["create, by absolute path", "create, by bare name", "create, one directory down", "overwrite", "plain open"];
+        let kinds = [
+            "create, by absolute path",
+            "create, by bare name",
+            "create, one directory down",
+            "overwrite",
+            "plain open",
+        ];
         println!("{:<30} {:>9} {:>9} {:>9} {:>7}", "per call, median", "bare", "brokered", "more", "ratio");
         for (index, kind) in kinds.iter().enumerate() {
             let (a, b) = (median(&bare, index), median(&brokered, index));
