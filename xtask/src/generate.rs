@@ -12,6 +12,13 @@ pub fn files() -> Result<BTreeMap<PathBuf, String>, String> {
     command.build();
     man(&command, &mut files)?;
     files.insert(PathBuf::from("docs/reference/command-line.md"), command_line(&command));
+    files.insert(PathBuf::from("docs/reference/settings.md"), ringfence_config::reference::markdown());
+    let schemas =
+        [("config", ringfence_config::schema::config()), ("requirements", ringfence_config::schema::requirements())];
+    for (name, schema) in schemas {
+        let text = serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?;
+        files.insert(PathBuf::from(format!("schema/{name}.json")), text + "\n");
+    }
     Ok(files)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::ConfigError;
 use crate::layers::Overrides;
-use crate::node::{Node, Value, at};
+use crate::node::{Node, at};
 use crate::order;
 use crate::permissions::Granted;
 use crate::stack::Stack;
@@ -78,11 +78,9 @@ impl Applied<'_> {
                 .or_else(|| self.requirements.default_permissions.clone()),
         };
         let Some(chosen) = chosen else { return Ok(None) };
-        // A project may tighten, so its mode narrows a profile and doesn't put one out of force.
-        let wins = |node: &&Node| node.mark.layer() != Layer::Project;
-        let rival = at(table, &["sandbox_mode"]).filter(wins).or_else(|| section(table, "sandbox_workspace_write"));
         let by_flag = flags.permissions.is_some();
-        match rival.filter(|rival| !by_flag || rival.mark.layer() >= Layer::CommandLine) {
+        let rival = self.stack.mode_chosen.as_ref();
+        match rival.filter(|rival| !by_flag || rival.layer() >= Layer::CommandLine) {
             Some(rival) => {
                 self.notices.push(Notice {
                     code: "profile-not-in-force".into(),
@@ -90,7 +88,7 @@ impl Applied<'_> {
                         "permission profile `{}` isn't in force: `sandbox_mode` or `[sandbox_workspace_write]` is set too, and wins",
                         chosen.value
                     ),
-                    origin: Some(rival.mark.origin()),
+                    origin: Some(rival.clone()),
                     hint: Some("remove one of the two".into()),
                 });
                 Ok(None)
@@ -258,14 +256,6 @@ impl Applied<'_> {
 
 fn mode_of(node: &Node) -> Option<SandboxMode> {
     SandboxMode::from_name(node.as_str()?)
-}
-
-/// A section that some layer other than a project's wrote something in.
-fn section<'t>(table: &'t crate::node::Table, name: &str) -> Option<&'t Node> {
-    match &table.get(name)?.value {
-        Value::Table(inner) => inner.values().find(|node| node.mark.layer() != Layer::Project),
-        _ => None,
-    }
 }
 
 /// The first allowed policy that isn't looser than the default; if none, the strictest allowed.

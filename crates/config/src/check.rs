@@ -98,12 +98,17 @@ impl Checker {
             None => return,
         };
         let text = format!("unknown key `{}`", path_text(path));
-        let near = suggest::nearest(name, registry::names_below(&canonical(above)).iter().copied());
-        let hint = near.map(|near| {
-            let mut known = above.to_vec();
-            known.push(near.to_owned());
-            format!("did you mean `{}`?", path_text(&known))
-        });
+        let near = || suggest::nearest(name, registry::names_below(&canonical(above)).into_iter());
+        let misplaced = !above.is_empty() && matches!(registry::find(&[name]), Found::Key(_) | Found::Both(_));
+        let hint = if misplaced {
+            Some(format!("`{name}` is a key of the top: write it above the first `[table]`"))
+        } else {
+            near().map(|near| {
+                let mut known = above.to_vec();
+                known.push(near.to_owned());
+                format!("did you mean `{}`?", path_text(&known))
+            })
+        };
         if self.strict {
             let problem = Problem { hint, ..Problem::new("unknown-key", text, node.mark.origin()) };
             self.findings.problems.push(problem);

@@ -38,7 +38,7 @@ pub mod suggest;
 pub mod trust;
 
 pub use error::{ConfigError, Problem};
-pub use gather::{Gathered, Machine, Places, Request, gather};
+pub use gather::{Gathered, Machine, Places, ProjectLayer, Request, gather};
 pub use layers::{Layers, NetworkFlag, Overrides};
 pub use resolve::{Facts, Resolved, resolve};
 pub use trust::ProjectFacts;
@@ -76,5 +76,6 @@ pub fn resolve_gathered(gathered: &Gathered, strict: bool) -> Result<Resolved, C
         .map_err(|problems| ConfigError::Invalid { problems })?;
     let mut resolved = resolve(&gathered.layers, requirements, &gathered.facts, strict)?;
     resolved.notices.splice(0..0, gathered.notices.iter().cloned());
+    resolved.project_layer.clone_from(&gathered.project_layer);
     Ok(resolved)
 }

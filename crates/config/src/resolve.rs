@@ -4,6 +4,7 @@ use crate::apply::{self, Adjustment};
 use crate::constrain;
 use crate::error::{ConfigError, Problem};
 use crate::extract::{self, Reader};
+use crate::gather::ProjectLayer;
 use crate::layers::{Layers, NetworkFlag, Overrides};
 use crate::node::{self, Mark, Node, Source, Table, Value, at};
 use crate::permissions::{self, Granted, Ground};
@@ -47,6 +48,8 @@ pub struct Resolved {
     pub profile: Option<Sourced<String>>,
     /// The project.
     pub project: ProjectFacts,
+    /// Whether the project's own settings and rules count, and what changed if they no longer do.
+    pub project_layer: ProjectLayer,
 }
 
 /// Resolves everything.
@@ -160,6 +163,7 @@ pub fn resolve(
         adjustments,
         profile: layers.profile.clone(),
         project: facts.project.clone(),
+        project_layer: ProjectLayer::NotRead,
     })
 }
 

@@ -29,6 +29,8 @@ pub struct Stack {
     pub default_mode: Sourced<SandboxMode>,
     /// The approval policy where nobody chose one.
     pub default_policy: Sourced<ApprovalPolicy>,
+    /// Where a layer other than a project's chose a sandbox mode or its parts, which puts permission profiles out of force.
+    pub mode_chosen: Option<Origin>,
     /// What a person is told.
     pub notices: Vec<Notice>,
 }
@@ -73,6 +75,8 @@ impl Stack {
         let policy = trust::default_policy(trust.value);
         let default_policy = Sourced::new(policy, default_origin("approval_policy", trust.value, facts));
 
+        // A project may tighten, so its mode narrows a profile and doesn't put one out of force.
+        let mode_chosen = [&preferences, &managed, &flags, &table].into_iter().find_map(chooses_mode);
         let overrides = trust::overrides(&words, &facts.project.root);
         for project in &layers.projects {
             let mut layer = builder.document(Some(project));
@@ -92,7 +96,7 @@ impl Stack {
         if !builder.problems.is_empty() {
             return Err(ConfigError::Invalid { problems: builder.problems });
         }
-        Ok(Self { table, trust, default_mode, default_policy, notices: builder.notices })
+        Ok(Self { table, trust, default_mode, default_policy, mode_chosen, notices: builder.notices })
     }
 }
 
@@ -121,6 +125,12 @@ fn with_defaults(table: &Table, mode: &Sourced<SandboxMode>, policy: &Sourced<Ap
     fill("approval_policy", policy.value.to_string(), &policy.origin);
     fill("web_search", "cached".into(), &Origin::builtin("default of `web_search`"));
     table
+}
+
+/// Where a layer sets `sandbox_mode` or something of `[sandbox_workspace_write]`.
+fn chooses_mode(table: &Table) -> Option<Origin> {
+    let section = || table.get("sandbox_workspace_write")?.as_table()?.values().next();
+    table.get("sandbox_mode").or_else(section).map(|node| node.mark.origin())
 }
 
 /// Permission profiles that requirements allow by name and that an administrator's layer defines: no other layer may

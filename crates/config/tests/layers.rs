@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Start, abs, codes};
-use ringfence_config::NetworkFlag;
+use ringfence_config::gather::accept;
+use ringfence_config::{NetworkFlag, ProjectLayer};
 use ringfence_model::confinement::{PathPattern, UnixSockets};
 use ringfence_model::mode::{ApprovalPolicy, Backend, GitAccess, SandboxMode, WebSearchMode};
 use ringfence_model::settings::{Settings, Trust};
@@ -321,4 +322,35 @@ fn a_projects_mode_narrows_a_permission_profile_and_does_not_replace_it() {
     let read_only = "default_permissions = \":read-only\"\n";
     let same = Start::new().user(read_only).trusted_project("sandbox_mode = \"workspace-write\"").ok().settings;
     assert_eq!(same.sandbox_mode.value, SandboxMode::ReadOnly);
+}
+
+#[test]
+fn cf_06_a_project_that_changed_since_it_was_trusted_is_not_read() {
+    let start = Start::new().trusted_project("git = \"read-only\"\nprivate_tmp = true");
+    assert!(start.ok().settings.private_tmp.value, "written by hand: in force, and recorded");
+    assert!(start.ok().settings.private_tmp.value, "unchanged");
+    let changed = start.clone().file("/w/app/.ringfence/config.toml", "private_tmp = true\n# more");
+    let resolved = changed.ok();
+    assert!(!resolved.settings.private_tmp.value);
+    assert_eq!(codes(&resolved), ["project-changed"]);
+    let ProjectLayer::Changed(change) = &resolved.project_layer else { panic!("{:?}", resolved.project_layer) };
+    assert_eq!(change.changed, ["/w/app/.ringfence/config.toml"]);
+    let added = start.clone().file("/w/app/.ringfence/rules/x.rules", "").ok();
+    assert!(
+        matches!(added.project_layer, ProjectLayer::Changed(change) if change.added == ["/w/app/.ringfence/rules/x.rules"])
+    );
+    let mut gone = start.clone();
+    gone.world.files.remove(std::path::Path::new("/w/app/.ringfence/config.toml"));
+    assert!(matches!(gone.ok().project_layer, ProjectLayer::Changed(change) if change.removed.len() == 1));
+    accept(&changed.request.places, &changed.request.cwd, &abs("/w/app"), &changed.world).expect("records");
+    assert!(changed.ok().settings.private_tmp.value, "accepted");
+}
+
+#[test]
+fn cf_06_settings_of_a_new_directory_below_a_trusted_root_are_a_change() {
+    let start = Start::new().trusted_project("private_tmp = true");
+    start.ok();
+    let mut below = start.file("/w/app/sub/.ringfence/config.toml", "git = \"read-only\"");
+    below.request.cwd = abs("/w/app/sub");
+    assert!(matches!(below.ok().project_layer, ProjectLayer::Changed(_)));
 }

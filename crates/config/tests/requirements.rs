@@ -342,6 +342,8 @@ fn cf_01_requirements_that_cannot_be_read_stop_everything() {
     assert!(error("[cloud]\npublic_keys = [\"ed25519:AAAA\"]").contains("is not a public key"));
     assert!(error("[network]\nenabled = 1").contains("expected `true` or `false`"));
     assert!(error("guardian_policy_config = 1.5").contains("1.5; expected a string"));
+    let misplaced = Start::new().requirements("[cloud]\nrequired = false\ninherit = []").load().expect_err("misplaced");
+    assert_eq!(misplaced.hint().as_deref(), Some("`inherit` is a key of the top: write it above the first `[table]`"));
     let mut bytes = Start::new();
     bytes.world.files.insert("/etc/ringfence/requirements.toml".into(), vec![b'a', 0xff]);
     assert!(bytes.error().contains(":1:2: it has bytes that aren't UTF-8"));

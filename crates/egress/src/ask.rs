@@ -9,9 +9,9 @@ use ringfence_model::network::NetworkProtocol;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,38 @@ pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Ask: Send + Sync + 'static {
     /// Asks. Writing an "always" rule is the asker's business; here it is a [`Answer::Session`].
     fn ask(&self, question: Question) -> Later<Answer>;
+}
+
+/// A question that waits for its answer. Dropping it is a no.
+pub struct Pending {
+    /// The question.
+    pub question: Question,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Pending {
+    /// Answers.
+    pub fn answer(self, answer: Answer) {
+        // If nobody waits any more, nobody needs it.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// Somebody who is asked on a thread of their own: questions come out of the receiver, in order.
+#[must_use]
+pub fn queue() -> (Arc<dyn Ask>, mpsc::Receiver<Pending>) {
+    struct Queue(mpsc::Sender<Pending>);
+
+    impl Ask for Queue {
+        fn ask(&self, question: Question) -> Later<Answer> {
+            let (reply, answer) = oneshot::channel();
+            let _ = self.0.send(Pending { question, reply });
+            Box::pin(async move { answer.await.unwrap_or_else(|_| Answer::No("nobody answered".to_owned())) })
+        }
+    }
+
+    let (sender, receiver) = mpsc::channel();
+    (Arc::new(Queue(sender)), receiver)
 }
 
 /// Bounds on questions.

@@ -68,6 +68,7 @@ pub struct Egress {
     session: Arc<Session>,
     metrics: Arc<Metrics>,
     ca_pem: Option<String>,
+    placeholders: Vec<(String, String)>,
     orders: Option<queue::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -102,6 +103,7 @@ impl Egress {
         session.asker = options.asker;
         session.limits = options.limits;
         let ca_pem = interceptor.as_ref().map(|interceptor| interceptor.ca_pem().to_owned());
+        let placeholders = interceptor.as_ref().map(|interceptor| interceptor.placeholders()).unwrap_or_default();
         session.interceptor = interceptor;
         let session = Session::new(session);
         for (pattern, origin) in options.grants {
@@ -118,7 +120,7 @@ impl Egress {
                 move || run(proxy, &session, inbox, &ready)
             })
             .map_err(StartError::Thread)?;
-        let mut egress = Self { session, metrics, ca_pem, orders: Some(orders), thread: Some(thread) };
+        let mut egress = Self { session, metrics, ca_pem, placeholders, orders: Some(orders), thread: Some(thread) };
         match started.recv() {
             Ok(Ok(())) => Ok(egress),
             Ok(Err(error)) => Err(StartError::Thread(error)),
@@ -162,6 +164,12 @@ impl Egress {
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
+    }
+
+    /// What the command is given in place of credentials: a variable and a placeholder for each.
+    #[must_use]
+    pub fn placeholders(&self) -> Vec<(String, String)> {
+        self.placeholders.clone()
     }
 
     /// The session: grants can be added and withdrawn while it runs.

@@ -6,6 +6,7 @@
 
 use crate::host::Target;
 use crate::policy::{Code, Refusal};
+use ringfence_model::Origin;
 use ringfence_model::network::NetworkProtocol;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -40,6 +41,9 @@ pub struct Event {
     pub rule: String,
     /// Where it stands.
     pub origin: String,
+    /// The same as a value, of a refusal.
+    #[serde(skip)]
+    pub source: Option<Origin>,
     /// The address that was judged and connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
@@ -164,6 +168,7 @@ impl Recorder {
             code: None,
             rule: String::new(),
             origin: String::new(),
+            source: None,
             address: None,
             status: None,
             bytes_up: 0,
@@ -195,6 +200,7 @@ impl Record {
         self.event.code = Some(refusal.error);
         self.event.rule.clone_from(&refusal.rule);
         self.event.origin.clone_from(&refusal.origin);
+        self.event.source.clone_from(&refusal.source);
         self.event.detail.clone_from(&refusal.text);
         self.event.allow_with.clone_from(&refusal.allow_with);
     }

@@ -7,7 +7,7 @@ use crate::store::{Attempt, Store, StoreError};
 use ringfence_config::bundle::{self, Bundle, BundleError, CacheEntry, PublicKey, Seen, UnixTime, Verified};
 use ringfence_model::Notice;
 use serde::Serialize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A cached policy younger than this isn't asked about again.
@@ -109,10 +109,7 @@ impl Refresh {
     /// Waits at most `grace` for the result; `None`: not yet done.
     #[must_use]
     pub fn finish(self, grace: Duration) -> Option<Result<Refreshed, Trouble>> {
-        match self.0.recv_timeout(grace) {
-            Ok(result) => Some(result),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.0.recv_timeout(grace).ok()
     }
 }
 
@@ -123,7 +120,8 @@ impl Client {
     }
 
     fn cached_entry(&self, now: UnixTime) -> Result<Option<(CacheEntry, Verified)>, Trouble> {
-        let Some(entry) = self.store.cached()? else { return Ok(None) };
+        // What another service gave is as good as nothing: it counts versions from its own beginning.
+        let Some(entry) = self.store.cached()?.filter(|entry| entry.url == self.source.url) else { return Ok(None) };
         let seen = self.store.seen()?;
         let verified = self.verify(&entry.bundle, now, seen.get(&self.audience))?;
         Ok(Some((entry, verified)))
@@ -158,7 +156,7 @@ impl Client {
     fn is_due(&self, entry: &CacheEntry, now: UnixTime) -> bool {
         // A check from the future says nothing: the clock was set back.
         let fresh = entry.checked_at <= now && now < entry.checked_at.plus(REFRESH_AFTER);
-        (!fresh || entry.url != self.source.url) && self.recent_failure(now).is_none()
+        !fresh && self.recent_failure(now).is_none()
     }
 
     fn recent_failure(&self, now: UnixTime) -> Option<Trouble> {
@@ -193,7 +191,7 @@ impl Client {
     fn ask(&self, now: UnixTime) -> Result<Refreshed, Trouble> {
         let seen = self.store.seen()?;
         // "Not modified" is only asked for about a bundle that would be used.
-        let cached = self.cached_entry(now).ok().flatten().filter(|(entry, _)| entry.url == self.source.url);
+        let cached = self.cached_entry(now).ok().flatten();
         let etag = cached.as_ref().and_then(|(entry, _)| entry.etag.as_deref());
         let (entry, policy, changed) = match (fetch::fetch(&self.source, etag)?, cached) {
             (Fetched::NotModified, Some((entry, policy))) => {

@@ -47,6 +47,8 @@ pub(crate) struct Draft {
     rules: Vec<Rule>,
     unsayable: Vec<Unsayable>,
     paths: BTreeMap<Place, (Access, Src)>,
+    /// Everything that must not be written, whatever else was said of it.
+    unwritable: Vec<(Place, Src)>,
     domains: BTreeMap<String, (bool, Src)>,
     /// A refusal that a domain pattern can't say: nothing may then be allowed.
     no_domains: Option<Src>,
@@ -68,6 +70,7 @@ impl Draft {
             rules: Vec::new(),
             unsayable: Vec::new(),
             paths: BTreeMap::new(),
+            unwritable: Vec::new(),
             domains: BTreeMap::new(),
             no_domains: None,
             edits_allowed: None,
@@ -150,7 +153,17 @@ impl Draft {
                 }
             };
         };
+        if access == Access::Read {
+            self.unwritable.push((place.clone(), src.clone()));
+        }
+        let broad = matches!(&place, Place::Anywhere(path) if path == "/" || path == "~");
         let (access, why, carried) = match access {
+            Access::Reopen if self.agent != Agent::Srt && matches!(place, Place::Workspace(_)) => {
+                return self.tell(src, Carried::Exactly, "the workspace can be read");
+            }
+            Access::Reopen | Access::Write if broad => {
+                return self.tell(src, Carried::Narrowed, "too broad to open up; name the directories that are needed");
+            }
             Access::Reopen | Access::Write if glob || !exact => {
                 return self.tell(src, Carried::Narrowed, "a permission profile grants plain paths only; left out");
             }
@@ -160,22 +173,33 @@ impl Draft {
             access if exact => (access, "", Carried::Exactly),
             access => (access, "it covers more than the pattern did", Carried::Narrowed),
         };
-        if access == Access::Deny && role == Role::Managed {
+        // Requirements know no workspace: a name below it is denied below every directory; the whole of it stays a setting.
+        if access == Access::Deny && role == Role::Managed && place != Place::Workspace(".".to_owned()) {
             let pattern = match &place {
                 Place::Anywhere(text) => text.clone(),
-                Place::Workspace(text) if text == "." => "/**".to_owned(),
                 Place::Workspace(text) => format!("/**/{}", text.trim_start_matches("**/")),
             };
             self.requirements.push(&["permissions", "filesystem"], "deny_read", text(pattern), src);
         }
         let (place, carried, why) = match (place, access) {
             (Place::Anywhere(path), Access::Deny) if path == "/" => {
-                let why = "the directories of the platform and the workspace can still be read";
+                // Where nothing opens up again, the workspace goes with the rest; what programs need to start stays.
+                let mut why = "the directories of the platform can still be read";
+                if self.agent == Agent::Srt {
+                    why = "the directories of the platform and the workspace can still be read";
+                } else {
+                    self.place(Place::Workspace(".".to_owned()), Access::Deny, src);
+                }
                 (Place::Anywhere(":root".to_owned()), Carried::NotCarried, why)
             }
             (place, _) => (place, carried, why),
         };
-        self.place(place, access, src);
+        // The whole workspace read-only is what it is without a grant.
+        if access == Access::Read && place == Place::Workspace(".".to_owned()) {
+            self.no_edits(src);
+        } else {
+            self.place(place, access, src);
+        }
         self.tell(src, carried, why);
     }
 
@@ -296,12 +320,11 @@ impl Draft {
     /// Grants inside what is restricted: a profile lets the most specific entry win, the sources let the restriction win.
     /// Only sandbox-runtime opens up again inside what can't be read.
     fn settle_paths(&mut self) {
-        let restrictions: Vec<(Place, Access, Src)> = self
-            .paths
-            .iter()
-            .filter(|(_, (access, _))| *access >= Access::Read)
-            .map(|(place, (access, src))| (place.clone(), *access, src.clone()))
-            .collect();
+        let denied = self.paths.iter().filter(|(_, (access, _))| *access == Access::Deny);
+        let denied = denied.map(|(place, (_, src))| (place.clone(), Access::Deny, src.clone()));
+        let unwritable = std::mem::take(&mut self.unwritable);
+        let unwritable = unwritable.into_iter().map(|(place, src)| (place, Access::Read, src));
+        let restrictions: Vec<(Place, Access, Src)> = denied.chain(unwritable).collect();
         let reopens = self.agent == Agent::Srt;
         let mut dropped = Vec::new();
         self.paths.retain(|place, (access, src)| {
@@ -317,6 +340,31 @@ impl Draft {
             }
             holder.is_none()
         });
+        // Below the home only a profile can say "read-only", and that also says "readable".
+        let denied: Vec<Place> = self
+            .paths
+            .iter()
+            .filter(|(_, (access, _))| *access == Access::Deny)
+            .map(|(place, _)| place.clone())
+            .collect();
+        let granted: Vec<Place> = self
+            .paths
+            .iter()
+            .filter(|(_, (access, _))| *access <= Access::Write)
+            .map(|(place, _)| place.clone())
+            .collect();
+        let minimal = self.minimal_reads.is_some();
+        for (place, (access, src)) in &mut self.paths {
+            let opens = minimal || denied.iter().any(|by| by.may_cover(place));
+            if *access == Access::Read
+                && place.is_below_home()
+                && opens
+                && !granted.iter().any(|grant| grant.surely_covers(place))
+            {
+                *access = Access::Deny;
+                dropped.push(src.line(Carried::Narrowed, "it can't be read either"));
+            }
+        }
         self.report.extend(dropped);
     }
 
@@ -348,6 +396,10 @@ impl Draft {
             self.config.set(&profile, "read", text("minimal"), src);
         }
         for (place, (access, src)) in &self.paths {
+            if *access == Access::Read && !place.is_below_home() {
+                self.config.push(&[], "protected_paths", text(place.text()), src);
+                continue;
+            }
             let access = match access {
                 Access::Write => "write",
                 Access::Reopen | Access::Read => "read",

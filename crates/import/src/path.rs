@@ -12,7 +12,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    fn text(&self) -> &str {
+    pub(crate) fn is_below_home(&self) -> bool {
+        matches!(self, Self::Anywhere(text) if text.starts_with('~'))
+    }
+
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Anywhere(text) | Self::Workspace(text) => text,
         }
@@ -30,6 +34,11 @@ impl Place {
             Self::Workspace(text) => (b'.', text.as_str()),
         };
         (base, rest.split('/').filter(|name| !name.is_empty()).collect())
+    }
+
+    /// Whether this covers `other` wherever home and workspace lie.
+    pub(crate) fn surely_covers(&self, other: &Self) -> bool {
+        self.split().0 == other.split().0 && self.may_cover(other)
     }
 
     /// Whether this may cover `other`, wherever home and workspace lie. What counts from different places is compared by

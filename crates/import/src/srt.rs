@@ -76,8 +76,11 @@ pub(crate) fn network(draft: &mut Draft, file: &str, block: &Node, at: &str) -> 
             }
             "allowLocalBinding" => {
                 let src = Src::new(file, *line, format!("{key} = {}", node.summary()));
-                let why = "loopback inside the sandbox always works; the host's stays out of reach";
-                draft.tell(&src, Carried::Narrowed, if node.as_bool() == Some(true) { why } else { "" });
+                let (carried, why) = match node.as_bool() {
+                    Some(false) => (Carried::Exactly, ""),
+                    _ => (Carried::Narrowed, "loopback inside the sandbox always works; the host's stays out of reach"),
+                };
+                draft.tell(&src, carried, why);
             }
             "allowManagedDomainsOnly" => {}
             "deniedResolvedAddresses" => {

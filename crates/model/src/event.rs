@@ -113,10 +113,28 @@ pub enum What {
         /// The method, where it is seen.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         method: Option<String>,
-        /// `allow` or `deny`.
+        /// `allow`, `deny`, `malformed`, or `failed` if it was allowed and couldn't be reached.
         decision: String,
         /// The rule.
         rule: String,
+        /// Where the rule stands.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        origin: String,
+        /// Why it was refused, or how it failed.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
+        /// The status of the answer, where one is seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// Bytes that the command sent.
+        #[serde(default)]
+        bytes_up: u64,
+        /// Bytes that it received.
+        #[serde(default)]
+        bytes_down: u64,
+        /// From the first byte of the request to its end.
+        #[serde(default)]
+        duration_ms: u64,
     },
     /// Settings, rules, trust or grants changed.
     Changed {

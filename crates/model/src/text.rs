@@ -52,6 +52,19 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// As [`escape`], for text that was put together by us from parts that are escaped already: the backslash stays.
+#[must_use]
+pub fn escape_controls(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push(c),
+            c => push_escaped(&mut out, c),
+        }
+    }
+    out
+}
+
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),

@@ -22,9 +22,15 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod always;
+pub mod apply;
 pub mod approver;
+#[cfg(feature = "async")]
+pub mod background;
 pub mod facts;
 pub mod grants;
+#[cfg(all(feature = "egress", unix))]
+pub mod network;
+pub mod prompt;
 pub mod session;
 pub mod under;
 

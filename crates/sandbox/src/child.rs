@@ -76,11 +76,13 @@ pub(crate) struct Launch {
     /// Files to try, in order.
     pub candidates: Vec<CString>,
     /// Arguments, and behind them the pointers to them with a null at the end.
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub argv: Vec<CString>,
     pub argv_pointers: Vec<*const c_char>,
     /// The arguments for a shell, if the file turns out to be a script without a first line that says so: two places
     /// are kept free in front.
     pub script_pointers: Vec<AtomicPointer>,
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub envp: Vec<CString>,
     pub envp_pointers: Vec<*const c_char>,
     pub cwd: CString,
@@ -603,16 +605,20 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     }
     process::umask(launch.umask);
     fs::chdir(&launch.cwd).map_err(at(stage::DIRECTORY))?;
-    for limit in &launch.limits {
-        process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS))?;
-    }
     for (number, from) in launch.stdio.iter().enumerate() {
         fs::dup_to(from.load(SeqCst), number as i32).map_err(at(stage::STREAMS))?;
     }
     const MARK: u32 = libc::CLOSE_RANGE_CLOEXEC;
     fs::close_range(3, u32::MAX, MARK).map_err(at(stage::STREAMS))?;
+    // Limits come last: what is set up needs descriptors and memory of its own.
+    let limit = || {
+        launch
+            .limits
+            .iter()
+            .try_for_each(|limit| process::setrlimit(limit.resource, limit.soft, limit.hard).map_err(at(stage::LIMITS)))
+    };
     if !launch.confine {
-        return Ok(());
+        return limit();
     }
     security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(at(stage::PRIVILEGES))?;
     // Root gets no capabilities back by executing a program, whatever its file says, and that can't be changed again.
@@ -632,7 +638,7 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         Ok(_) => {}
         Err(errno) => return Err((stage::SECCOMP, errno)),
     }
-    Ok(())
+    limit()
 }
 
 /// What process 1 does while the command runs: reap, pass signals on, end with the supervisor.

@@ -69,7 +69,7 @@ pub struct Finding {
     /// The word that mattered, if one did.
     pub word: Option<OsText>,
     /// The command it was found in, when that isn't the one that was asked about.
-    pub command: Option<SimpleCommand>,
+    pub command: Option<Box<SimpleCommand>>,
     /// Where in the script, if it was read from one.
     pub span: Option<Span>,
 }
@@ -114,21 +114,77 @@ pub struct ReadingClass {
 
 /// Judges one command by itself.
 #[must_use]
-pub fn classify(command: &SimpleCommand, _facts: &ClassifyFacts) -> Class {
-    let name = command.program_name().unwrap_or("").to_owned();
-    Class::Ordinary(Finding::new(format!("`{name}` isn't in the table of known-safe reads")))
+pub fn classify(command: &SimpleCommand, facts: &ClassifyFacts) -> Class {
+    if let Some(why) = crate::danger::dangerous(command, facts) {
+        return Class::Dangerous(why);
+    }
+    if command.is_known() && command.program_name() == Some("git") {
+        return match crate::git::judge(command, facts) {
+            Ok(neutralised) => Class::SafeIfNeutralised(neutralised),
+            Err(why) => Class::Ordinary(why),
+        };
+    }
+    match crate::safety::judge(command, facts) {
+        Ok(why) => Class::Safe(why),
+        Err(why) => Class::Ordinary(why),
+    }
 }
 
 /// Judges everything a reading found.
 #[must_use]
 pub fn classify_reading(reading: &Reading, facts: &ClassifyFacts) -> ReadingClass {
     let commands: Vec<Class> = reading.commands.iter().map(|command| classify(command, facts)).collect();
-    let class = match &reading.opaque {
-        Some(opaque) => Class::Ordinary(Finding::new(format!(
-            "the script can't be judged command by command: {}",
-            opaque.why.first().map_or("not plain", |why| why.what)
-        ))),
-        None => commands.first().cloned().unwrap_or_else(|| Class::Ordinary(Finding::new("nothing to run"))),
-    };
+    let class = line_class(reading, &commands, facts);
     ReadingClass { class, commands }
+}
+
+fn line_class(reading: &Reading, commands: &[Class], facts: &ClassifyFacts) -> Class {
+    if let Some(why) = crate::danger::dangerous_line(reading, facts) {
+        return Class::Dangerous(why);
+    }
+    if let Some(opaque) = &reading.opaque {
+        let reason = opaque.why.first();
+        let what = reason.map_or("it isn't plain", |why| why.what);
+        let mut finding = Finding::new(format!("the script is judged whole, because of {what}"));
+        finding.span = reason.and_then(|reason| reason.span);
+        return Class::Ordinary(finding);
+    }
+    if let Some(shell) = &reading.shell {
+        let trusted = crate::safety::trusted_program(&shell.program, facts)
+            .and_then(|()| crate::safety::environment("sh", facts))
+            .and_then(|()| match shell.login && home_writable(facts) {
+                true => Err(Finding::new("a login shell reads start-up files that lie in a writable place")),
+                false => Ok(()),
+            });
+        if let Err(why) = trusted {
+            return Class::Ordinary(why);
+        }
+    }
+    let git = |class: &&Class| matches!(class, Class::SafeIfNeutralised(_));
+    for (command, class) in reading.commands.iter().zip(commands) {
+        if let Class::Ordinary(finding) = class {
+            let mut finding = finding.clone();
+            finding.command = (reading.commands.len() > 1).then(|| Box::new(command.clone()));
+            finding.span = command.span;
+            return Class::Ordinary(finding);
+        }
+    }
+    match commands {
+        [] => Class::Ordinary(Finding::new("there is no command")),
+        [only] if reading.shell.is_none() => only.clone(),
+        _ => match commands.iter().find(git) {
+            // The neutralised form is an argv, which has no place in a line of several commands or in a script.
+            Some(_) => Class::Ordinary(Finding::new("`git` is a known-safe read only when it is run by itself")),
+            None => Class::Safe(Finding::new("every command of the line only reads")),
+        },
+    }
+}
+
+/// Whether the start-up files of a login shell could have been written by an earlier command.
+fn home_writable(facts: &ClassifyFacts) -> bool {
+    let mut home = facts.environment.iter().filter(|(name, _)| name.as_str() == Some("HOME"));
+    match home.next_back().and_then(|(_, value)| AbsPath::lexical(value.as_os_str()).ok()) {
+        Some(home) => facts.writable_roots.iter().any(|root| home.is_within(root)),
+        None => true,
+    }
 }

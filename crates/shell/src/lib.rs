@@ -7,8 +7,11 @@
 
 pub mod class;
 pub mod command;
+mod danger;
+pub mod git;
 mod grammar;
 pub mod reading;
+pub mod safety;
 mod script;
 pub mod wrappers;
 

@@ -1,53 +1,49 @@
 //! The short way for `run` and `sandbox`: only that subcommand's parser is built, since start-up time is the product.
 
+use super::decide::DecideArgs;
 use super::platform;
 use super::{Cli, Command, RunArgs};
 use clap::{Args, FromArgMatches};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// Parses `ringfence run …` and `ringfence sandbox …`; none for everything else. What it accepts, refuses and prints as
 /// help is what the full parser does.
 #[must_use]
 pub fn hot_path(args: &[OsString]) -> Option<Result<Cli, clap::Error>> {
-    let word = args.get(1)?;
-    let make: fn(RunArgs) -> Command = match word.to_str()? {
-        "run" => Command::Run,
-        "sandbox" | "debug" => Command::Sandbox,
+    let command = match args.get(1)?.to_str()? {
+        "run" => read::<DecideArgs>(RUN, args).map(Command::Run),
+        "sandbox" | "debug" => sandbox(args).map(Command::Sandbox),
         _ => return None,
     };
-    Some(parse(word, args).map(|run| Cli { command: Some(make(run)) }))
+    Some(command.map(|command| Cli { command: Some(command) }))
 }
 
-fn parse(word: &OsStr, args: &[OsString]) -> Result<RunArgs, clap::Error> {
-    let sandbox = word != "run";
-    let command = || {
-        let name = if sandbox { "ringfence sandbox" } else { "ringfence run" };
-        RunArgs::augment_args(clap::Command::new(name).bin_name(name)).about(if sandbox {
-            "Run a command in the sandbox, without asking anything"
-        } else {
-            "Run one command as an agent's command is run: decide, ask if need be, confine, record"
-        })
-    };
-    let read = |args: &[OsString]| {
-        let tail = args.get(1..).unwrap_or_default();
-        command().try_get_matches_from(tail).and_then(|matches| RunArgs::from_arg_matches(&matches))
-    };
-    let run = read(args)?;
-    if !sandbox {
-        return Ok(run);
-    }
+/// Name and description, as the full parser has them.
+type Named = (&'static str, &'static str);
+
+const RUN: Named =
+    ("ringfence run", "Run one command as an agent's command is run: decide, ask if need be, confine, record");
+const SANDBOX: Named = ("ringfence sandbox", "Run a command in the sandbox, without asking anything");
+
+fn command<T: Args>((name, about): Named) -> clap::Command {
+    T::augment_args(clap::Command::new(name).bin_name(name)).about(about)
+}
+
+fn read<T: Args + FromArgMatches>(named: Named, args: &[OsString]) -> Result<T, clap::Error> {
+    let tail = args.get(1..).unwrap_or_default();
+    command::<T>(named).try_get_matches_from(tail).and_then(|matches| T::from_arg_matches(&matches))
+}
+
+fn sandbox(args: &[OsString]) -> Result<RunArgs, clap::Error> {
+    let run: RunArgs = read(SANDBOX, args)?;
     match platform::spelled(args, &run.command) {
         None => Ok(run),
-        Some((platform, rest)) if platform.is_here() => read(&rest),
-        Some((platform, _)) => Err(command().error(
-            clap::error::ErrorKind::InvalidValue,
-            format!(
-                "the {} sandbox exists on {} only, and this isn't {}",
-                platform.name(),
-                platform.name(),
-                platform.name()
-            ),
-        )),
+        Some((platform, rest)) if platform.is_here() => read(SANDBOX, &rest),
+        Some((platform, _)) => {
+            let name = platform.name();
+            let text = format!("the {name} sandbox exists on {name} only, and this isn't {name}");
+            Err(command::<RunArgs>(SANDBOX).error(clap::error::ErrorKind::InvalidValue, text))
+        }
     }
 }
 
@@ -58,7 +54,7 @@ mod tests {
     fn read(line: &str) -> Result<RunArgs, clap::Error> {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         match hot_path(&args).expect("a hot command")?.command {
-            Some(Command::Run(run) | Command::Sandbox(run)) => Ok(run),
+            Some(Command::Run(DecideArgs { run, .. }) | Command::Sandbox(run)) => Ok(run),
             other => panic!("{other:?}"),
         }
     }

@@ -1,8 +1,12 @@
 //! What can be typed: one type per subcommand, the shared flags in [`shared`]. Parsing only; nothing is looked up.
 
+pub mod config;
+pub mod decide;
 pub mod hot;
 pub mod log;
 pub mod platform;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 pub mod rules;
 pub mod run;
 pub mod shared;
@@ -36,10 +40,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run one command as an agent's command is run: decide, ask if need be, confine, record
-    Run(RunArgs),
+    Run(decide::DecideArgs),
     /// Run a command in the sandbox, without asking anything
     #[command(visible_alias = "debug")]
     Sandbox(RunArgs),
+    /// Explain what would happen with a command, and why; nothing runs
+    Explain(decide::ExplainArgs),
     /// Print exactly what a command would be allowed, and where each permission comes from
     Plan(PlanArgs),
     /// Show the workspace, mode, policy, trust, and what this host can't hold
@@ -53,8 +59,21 @@ pub enum Command {
     /// Check, list, test and change command rules
     #[command(alias = "execpolicy")]
     Rules(rules::RulesArgs),
+    /// See, check, compare and change settings
+    Config(config::ConfigArgs),
+    /// Say whether you trust a project, so that its own settings count
+    Trust(config::TrustArgs),
+    /// Show and switch presets of sandbox and approvals; list and withdraw grants
+    Permissions(config::PermissionsArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
+    /// Bring another agent's policy along; nothing is widened
+    Import(crate::cmd::import::ImportArgs),
+    /// Sign, serve and fetch the policies of a fleet
+    Policy(crate::cmd::policy::PolicyArgs),
+    /// Run the proxy of the managed network alone, for any sandbox, virtual machine or container
+    #[cfg(feature = "proxy")]
+    Proxy(proxy::ProxyArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// No subcommand: where you stand and what to do next

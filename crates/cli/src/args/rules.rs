@@ -1,5 +1,6 @@
 //! `rules`: checking, listing, testing and changing command rules.
 
+use super::Shared;
 use clap::{Args, Subcommand, ValueEnum};
 use ringfence_rules::Decision;
 use std::path::PathBuf;
@@ -50,12 +51,12 @@ pub struct CheckArgs {
 /// `ringfence rules list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Every rule of every layer that counts here
+    /// Every rule of every layer that counts here; this is what is listed in any case
     #[arg(long)]
     pub effective: bool,
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
+    /// Settings to take them from.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 /// `ringfence rules test`.

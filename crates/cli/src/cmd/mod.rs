@@ -1,15 +1,28 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
+#[cfg(target_os = "linux")]
+mod ask;
 mod completions;
+mod config;
+#[cfg(target_os = "linux")]
+mod decide;
 mod doctor;
+pub mod import;
 mod log;
+#[cfg(target_os = "linux")]
+mod managed;
 pub mod plan;
+pub mod policy;
 #[cfg(target_os = "linux")]
 mod prove;
+#[cfg(all(feature = "proxy", unix))]
+mod proxy;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
+mod session;
 mod status;
+mod trust;
 
 use crate::args::Command;
 #[cfg(not(target_os = "linux"))]
@@ -23,20 +36,33 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
+        Command::Import(args) => import::main(&args),
+        Command::Policy(args) => policy::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Rules(args) => rules::main(&args),
+        Command::Config(args) => config::main(&args),
+        Command::Trust(args) => trust::trust(&args),
+        Command::Permissions(args) => trust::permissions(&args),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),
+        #[cfg(all(feature = "proxy", unix))]
+        Command::Proxy(args) => proxy::main(&args),
+        #[cfg(all(feature = "proxy", not(unix)))]
+        Command::Proxy(_) => Err(Failure::new("the proxy isn't part of this build")),
         #[cfg(target_os = "linux")]
-        Command::Sandbox(args) | Command::Run(args) => run::sandbox(&args),
+        Command::Sandbox(args) => run::sandbox(&args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => decide::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Explain(args) => decide::explain(&args),
         #[cfg(target_os = "linux")]
         Command::Prove(args) => prove::main(&args),
         #[cfg(target_os = "linux")]
         Command::Attack(args) => crate::prove::inside::main(&args),
         #[cfg(not(target_os = "linux"))]
-        Command::Sandbox(_) | Command::Run(_) | Command::Prove(_) | Command::Attack(_) => {
+        Command::Sandbox(_) | Command::Run(_) | Command::Explain(_) | Command::Prove(_) | Command::Attack(_) => {
             Err(Failure::new("this system's sandbox isn't part of this build"))
         }
     };

@@ -1,19 +1,28 @@
 //! `ringfence rules`: what rule files say, and changes to the user's own.
 
-use crate::args::rules::{CheckArgs, RulesArgs, RulesCommand, TestArgs};
+use crate::args::Shared;
+use crate::args::rules::{ChangeArgs, CheckArgs, ListArgs, RulesArgs, RulesCommand, TestArgs};
 use crate::out::{Failure, Paint, json};
+use crate::start;
+use ringfence::Opening;
 use ringfence_model::origin::{Layer, Origin};
 use ringfence_model::{OsText, text};
-use ringfence_rules::{ExampleOutcome, Judgement, Permit, Programs, RuleFile, RuleSet, check_json, run_examples};
+use ringfence_rules::{
+    Alternatives, EditError, ExampleOutcome, Judgement, Permit, PrefixRule, Programs, RuleFile, RuleSet, add,
+    check_json, effective, remove, replace_file, run_examples,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runs one of its subcommands.
 pub fn main(args: &RulesArgs) -> Result<ExitCode, Failure> {
     match &args.command {
         RulesCommand::Check(args) => check(args),
         RulesCommand::Test(args) => test(args),
-        _ => Err(Failure::new("not here yet")),
+        RulesCommand::List(args) => list(args),
+        RulesCommand::Add(args) => change(args, add),
+        RulesCommand::Remove(args) => change(args, remove),
     }
 }
 
@@ -55,9 +64,76 @@ fn load(files: &[PathBuf]) -> Result<RuleSet, Failure> {
     Ok(set)
 }
 
+/// Every rule that counts here.
+fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
+    let set = in_force(&args.shared)?;
+    let rules = effective(&set);
+    if args.shared.json {
+        let rules: Vec<_> =
+            rules.iter().map(|rule| serde_json::json!({ "rule": rule.statement, "origin": rule.origin })).collect();
+        return json::print(&serde_json::json!({ "schema": "ringfence.dev/v1/rules", "rules": rules }));
+    }
+    if rules.is_empty() {
+        json::text_out("no rules");
+    }
+    for rule in rules {
+        json::text_out(&format!("{}  # {}", text::escape(&rule.statement), rule.origin));
+    }
+    if let Some(broken) = set.broken().first() {
+        return Err(Failure::new("a rule file can't be loaded: until it is mended every command asks")
+            .cause(text::escape(&broken.cause))
+            .origin(broken.origin.clone())
+            .status(1));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rules of every layer, as a session has them.
+fn in_force(shared: &Shared) -> Result<RuleSet, Failure> {
+    let opening = Opening { sink: Some(Arc::new(ringfence::audit::Nowhere)), ..Opening::default() };
+    let session = super::session::open(shared, start::ready(shared, &[])?, opening)?;
+    Ok(session.rules().clone())
+}
+
+/// Changes `rules/default.rules` of the user; refused to a process that runs under Ringfence.
+fn change(args: &ChangeArgs, how: fn(&str, &PrefixRule) -> Result<String, EditError>) -> Result<ExitCode, Failure> {
+    ringfence::under::refuse("changing rules").map_err(|error| Failure::from_error(&error))?;
+    let file = start::home()?.as_path().join("rules").join("default.rules");
+    let shown = text::escape_bytes(file.as_os_str().as_encoded_bytes());
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new(format!("{shown} can't be changed")).cause(error.to_string());
+    if let Some(parent) = file.parent() {
+        ringfence_config::edit::make_private_directory(parent).map_err(|error| failed(&error))?;
+    }
+    let before = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(&error)),
+    };
+    let rule = PrefixRule {
+        pattern: args.pattern.iter().cloned().map(Alternatives::One).collect(),
+        decision: args.decision.into(),
+        justification: args.justification.clone(),
+        matches: Vec::new(),
+        not_matches: Vec::new(),
+        origin: Origin::flag("rules"),
+    };
+    let after = how(&before, &rule).map_err(|error| {
+        Failure::from_error(&error).origin(Origin::File {
+            file: OsText::new(&file),
+            line: 0,
+            column: 0,
+            layer: Layer::User,
+        })
+    })?;
+    replace_file(&file, &after).map_err(|error| failed(&error))?;
+    eprintln!("ringfence: wrote {shown}");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Runs every example; exit status 1 if one doesn't show what it should.
 fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
-    let set = load(&args.files)?;
+    let set = if args.files.is_empty() { in_force(&Shared::default())? } else { load(&args.files)? };
     let paint = Paint::stdout();
     let reports = run_examples(&set);
     let mut failed = 0usize;

@@ -1,6 +1,7 @@
 //! `ringfence sandbox -- COMMAND…`: confine, execute, report. The way before confinement is kept short: nothing here may
 //! be added to it that another subcommand needs.
 
+use super::managed::{self, Managed};
 use crate::args::RunArgs;
 use crate::out::{Failure, denials, notices, report};
 use crate::start::{self, More, Ready};
@@ -18,22 +19,32 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
     if !args.shared.json {
         notices::print(&start::notices(&ready));
     }
-    let wish = start::confinement(&ready, args.keep_background)?;
+    let mut wish = start::confinement(&ready, args.keep_background)?;
+    let network = match args.dry_run {
+        true => None,
+        false => managed::start(&ready, &mut wish, args.shared.ignore_user_config)?,
+    };
     let host = quick_facts();
     let plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
-    let (plan, outcome) = start(plan, &wish, &argv)?;
+    let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref())?;
+    outcome.denials.extend(managed::finish(network));
     finish(args, &ready, &plan, &argv, outcome)
 }
 
 /// Starts the command under `plan`; where that tier turns out not to hold here and no tier was asked for by name, under
 /// the next one that does.
-fn start(plan: Plan, wish: &Confinement, argv: &[OsText]) -> Result<(Plan, Outcome), Failure> {
+fn start(
+    plan: Plan,
+    wish: &Confinement,
+    argv: &[OsText],
+    network: Option<&Managed>,
+) -> Result<(Plan, Outcome), Failure> {
     let tried = plan.tier;
-    match spawn(plan, argv) {
+    match spawn(plan, argv, network) {
         Ok(ran) => Ok(ran),
         Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => {
             let facts = ringfence_sandbox::probe::survey().facts;
@@ -41,7 +52,7 @@ fn start(plan: Plan, wish: &Confinement, argv: &[OsText]) -> Result<(Plan, Outco
             let Some(next) = next else { return Err(start_failure(&error)) };
             let options = Options { tier: Some(next) };
             let plan = compile(wish, &facts, &options).map_err(|error| super::plan::unenforceable(&error))?;
-            spawn(plan, argv).map_err(|error| start_failure(&error))
+            spawn(plan, argv, network).map_err(|error| start_failure(&error))
         }
         Err(error) => Err(start_failure(&error)),
     }
@@ -55,11 +66,13 @@ fn rank(tier: Tier) -> u8 {
     }
 }
 
-fn spawn(plan: Plan, argv: &[OsText]) -> Result<(Plan, Outcome), StartError> {
+fn spawn(plan: Plan, argv: &[OsText], network: Option<&Managed>) -> Result<(Plan, Outcome), StartError> {
     let sandbox = Sandbox::new(plan)?;
     let mut command = Command::new(argv.iter().cloned());
     command.signals = Signals::Forward;
-    let outcome = sandbox.spawn(command, None)?.wait();
+    let mut running = sandbox.spawn(command, None)?;
+    managed::serve(network, &mut running)?;
+    let outcome = running.wait();
     Ok((sandbox.plan().clone(), outcome))
 }
 
@@ -83,7 +96,7 @@ fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: 
 }
 
 /// As shown: what could not be held or started, and what to do.
-fn start_failure(error: &StartError) -> Failure {
+pub fn start_failure(error: &StartError) -> Failure {
     let failure = Failure::from_error(error).status(error.status());
     let failure = match error {
         StartError::Step { step, .. } => failure.origin(step.origin.clone()),

@@ -8,10 +8,14 @@ use std::process::ExitCode;
 
 /// A failure of Ringfence itself, with the exit status it ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     status: u8,
     text: String,
     causes: Vec<String>,
+    because: Vec<String>,
     origin: Option<Origin>,
     hints: Vec<String>,
 }
@@ -19,7 +23,14 @@ pub struct Failure {
 impl Failure {
     /// A failure to start: exit status 125.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { status: status::FAILED, text: text.into(), causes: Vec::new(), origin: None, hints: Vec::new() }
+        Self(Box::new(Inner {
+            status: status::FAILED,
+            text: text.into(),
+            causes: Vec::new(),
+            because: Vec::new(),
+            origin: None,
+            hints: Vec::new(),
+        }))
     }
 
     /// From an error and what lies behind it.
@@ -28,8 +39,8 @@ impl Failure {
         let mut source = error.source();
         while let Some(cause) = source {
             let text = cause.to_string();
-            if failure.causes.last().unwrap_or(&failure.text) != &text {
-                failure.causes.push(text);
+            if failure.0.causes.last().unwrap_or(&failure.0.text) != &text {
+                failure.0.causes.push(text);
             }
             source = cause.source();
         }
@@ -39,38 +50,52 @@ impl Failure {
     /// As this, with another exit status.
     #[must_use]
     pub fn status(mut self, status: u8) -> Self {
-        self.status = status;
+        self.0.status = status;
         self
     }
 
     /// As this, with what lies behind it.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
+        self.0.causes.push(cause.into());
+        self
+    }
+
+    /// As this, with a further reason of policy.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.0.because.push(reason.into());
         self
     }
 
     /// As this, with the setting at fault.
     #[must_use]
     pub fn origin(mut self, origin: impl Into<Option<Origin>>) -> Self {
-        self.origin = origin.into();
+        self.0.origin = origin.into();
         self
     }
 
     /// As this, with something to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.0.hints.push(hint.into());
         self
+    }
+
+    /// The exit status it ends with.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        self.0.status
     }
 
     /// As shown.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
-        let mut lines = vec![format!("{} {}", paint.bad("ringfence:"), self.text)];
-        lines.extend(self.causes.iter().map(|cause| format!("  caused by: {cause}")));
-        lines.extend(self.origin.iter().map(|origin| format!("  set at: {origin}")));
-        lines.extend(self.hints.iter().map(|hint| format!("  {} {hint}", paint.warn("hint:"))));
+        let mut lines = vec![format!("{} {}", paint.bad("ringfence:"), self.0.text)];
+        lines.extend(self.0.causes.iter().map(|cause| format!("  caused by: {cause}")));
+        lines.extend(self.0.because.iter().map(|reason| format!("  because: {reason}")));
+        lines.extend(self.0.origin.iter().map(|origin| format!("  set at: {origin}")));
+        lines.extend(self.0.hints.iter().map(|hint| format!("  {} {hint}", paint.warn("hint:"))));
         lines.join("\n")
     }
 
@@ -78,7 +103,7 @@ impl Failure {
     #[must_use]
     pub fn report(&self) -> ExitCode {
         eprintln!("{}", self.render(Paint::stderr()));
-        ExitCode::from(self.status)
+        ExitCode::from(self.0.status)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::preferences::Preference;
+use super::project::Contents;
 use super::trusted::TrustedError;
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,6 +40,17 @@ impl World for Machine {
 
     fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
         super::preferences::of_machine(self, key)
+    }
+
+    fn contents(&self, directory: &Path) -> io::Result<Option<Contents>> {
+        super::project::contents_on_disk(self, directory)
+    }
+
+    fn keep(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        if let Some(directory) = file.parent() {
+            crate::edit::make_private_directory(directory)?;
+        }
+        crate::edit::write_private(file, bytes)
     }
 
     fn hostname(&self) -> Option<String> {

@@ -4,6 +4,7 @@ mod cloud;
 mod files;
 mod host;
 pub mod preferences;
+mod project;
 mod requirements;
 pub mod trusted;
 
@@ -12,11 +13,12 @@ pub use files::Machine;
 #[cfg(unix)]
 pub use files::read_owned;
 pub use preferences::Preference;
+pub use project::{Contents, ProjectChange, ProjectLayer, Record, accept, find as project};
 pub use trusted::TrustedError;
 
 use crate::error::{ConfigError, Problem};
 use crate::layers::{Document, Layers, Overrides};
-use crate::node::{Node, Source, Table, at};
+use crate::node::{Source, Table};
 use crate::requirements::RequirementSources;
 use crate::resolve::Facts;
 use crate::trust::{self, ProjectFacts};
@@ -107,6 +109,10 @@ pub trait World {
     fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError>;
     /// A managed preference of the operating system, if it is set.
     fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError>;
+    /// Every file below a directory and a fingerprint of its content; none if there is no such directory.
+    fn contents(&self, directory: &Path) -> io::Result<Option<Contents>>;
+    /// Keeps a file of this user's state.
+    fn keep(&self, file: &Path, bytes: &[u8]) -> io::Result<()>;
     /// The host's name, in full if that is known.
     fn hostname(&self) -> Option<String>;
     /// The time, in seconds since 1970 UTC.
@@ -122,6 +128,8 @@ pub struct Gathered {
     pub requirements: RequirementSources,
     /// The facts.
     pub facts: Facts,
+    /// Whether the project's own settings and rules count.
+    pub project_layer: ProjectLayer,
     /// What a person is told of the sources.
     pub notices: Vec<Notice>,
 }
@@ -142,7 +150,7 @@ pub fn gather(request: &Request, world: &dyn World) -> Result<Gathered, ConfigEr
     let tables: Vec<&Table> = tables.collect();
     let project = match &request.project {
         Some(project) => project.clone(),
-        None => project(&request.cwd, &markers(&tables), world),
+        None => project::find(&request.cwd, &project::markers(&tables), world),
     };
     let facts = Facts {
         cwd: request.cwd.clone(),
@@ -166,16 +174,18 @@ pub fn gather(request: &Request, world: &dyn World) -> Result<Gathered, ConfigEr
         Sourced { value, origin } if origin.is_explicit() => value,
         _ => trust,
     });
-    let projects = match trust {
-        Trust::Trusted => project_files(&facts, world)?,
-        Trust::Unknown | Trust::Untrusted => Vec::new(),
+    let mut notices = Vec::new();
+    let (projects, project_layer) = match trust {
+        Trust::Trusted => project::layer(request, &facts, world, &mut notices)?,
+        Trust::Unknown | Trust::Untrusted => (Vec::new(), ProjectLayer::NotRead),
     };
-    let (requirements, notices) = requirements::sources(request, world, managed.clone(), &tables)?;
+    let requirements = requirements::sources(request, world, managed.clone(), &tables, &mut notices)?;
     let flags = request.flags.clone();
     Ok(Gathered {
         layers: Layers { system, user, profile, profile_file, projects, flags, managed, preferences },
         requirements,
         facts,
+        project_layer,
         notices,
     })
 }
@@ -203,43 +213,6 @@ fn read(world: &dyn World, file: &Path, layer: Layer) -> Result<Option<Document>
 fn last(tables: &[&Table], key: &str) -> Option<Sourced<String>> {
     let found = tables.iter().rev().find_map(|table| table.get(key))?;
     Some(Sourced::new(found.as_str()?.to_owned(), found.mark.origin()))
-}
-
-fn markers(tables: &[&Table]) -> Vec<String> {
-    let set = tables.iter().rev().find_map(|table| at(table, &["project_root_markers"])).and_then(Node::as_list);
-    let names = set.map(|list| list.iter().filter_map(Node::as_str).map(str::to_owned).collect::<Vec<_>>());
-    names.unwrap_or_else(|| vec![".git".to_owned()])
-}
-
-/// Finds the project of a directory: the nearest directory upwards that has one of the markers, else the directory.
-#[must_use]
-pub fn project(cwd: &AbsPath, markers: &[String], world: &dyn World) -> ProjectFacts {
-    let mut directory = Some(cwd.clone());
-    let plain = |marker: &&String| !marker.is_empty() && !marker.contains(['/', '\\', '\0']) && *marker != "..";
-    while let Some(here) = directory {
-        if markers.iter().filter(plain).any(|marker| world.exists(&here.as_path().join(marker))) {
-            return ProjectFacts { root: here, version_controlled: true };
-        }
-        directory = here.parent();
-    }
-    ProjectFacts { root: cwd.clone(), version_controlled: false }
-}
-
-/// `.ringfence/config.toml` of each directory from the project's root down to the working directory.
-fn project_files(facts: &Facts, world: &dyn World) -> Result<Vec<Document>, ConfigError> {
-    let mut chain = Vec::new();
-    let mut directory = Some(facts.cwd.clone());
-    while let Some(here) = directory.filter(|here| here.is_within(&facts.project.root)) {
-        directory = here.parent();
-        chain.push(here);
-    }
-    chain.reverse();
-    let mut documents = Vec::new();
-    for directory in chain {
-        let file = directory.as_path().join(".ringfence").join("config.toml");
-        documents.extend(read(world, &file, Layer::Project)?);
-    }
-    Ok(documents)
 }
 
 /// Ringfence's home: `$RINGFENCE_HOME` if it is set, else `.ringfence` in the user's home. A relative one is an error.

@@ -58,7 +58,8 @@ pub(super) fn sources(
     world: &dyn World,
     managed: Option<Document>,
     tables: &[&Table],
-) -> Result<(RequirementSources, Vec<Notice>), ConfigError> {
+    notices: &mut Vec<Notice>,
+) -> Result<RequirementSources, ConfigError> {
     let file = request.places.system.join("requirements.toml");
     let preferences = preference(world, "requirements_toml_base64", Layer::PreferenceRequirements)?;
     let system = trusted(world, &file, Layer::SystemRequirements)?;
@@ -68,8 +69,7 @@ pub(super) fn sources(
     let local: Vec<&Table> = [&preferences, &system].into_iter().flatten().map(|document| &document.table).collect();
     let inherited = preferences_inherited.iter().chain(&system_inherited).map(|document| &document.table);
     let local: Vec<&Table> = local.into_iter().chain(inherited).collect();
-    let mut notices = Vec::new();
-    let cloud = cloud(request, world, &local, tables, &mut notices)?;
+    let cloud = cloud(request, world, &local, tables, notices)?;
     let named = |name: String, layer, document: Option<&Document>| RequirementSource {
         name,
         layer,
@@ -83,7 +83,7 @@ pub(super) fn sources(
         named(managed_file.display().to_string(), Layer::LegacyRequirements, managed.as_ref()),
     ];
     let hostname = world_needs_name(&local, cloud.as_ref()).then(|| world.hostname()).flatten();
-    let gathered = RequirementSources {
+    Ok(RequirementSources {
         preferences,
         cloud,
         system,
@@ -92,8 +92,7 @@ pub(super) fn sources(
         managed,
         hostname,
         sources,
-    };
-    Ok((gathered, notices))
+    })
 }
 
 /// The host's name is looked up only where some source asks for it.

@@ -122,10 +122,11 @@ impl Reader<'_> {
                 let text = format!("unknown requirement `{}`", path_text(path));
                 let mut problem = Problem::new("unknown-key", text, node.mark.origin());
                 let known = keys::names_below(&keys::canonical(above));
-                problem.hint = suggest::nearest(name, known.into_iter()).map(|near| {
+                problem.hint = misplaced(name, above).or_else(|| {
+                    let near = suggest::nearest(name, known.into_iter())?;
                     let mut known = above.to_vec();
                     known.push(near.to_owned());
-                    format!("did you mean `{}`?", path_text(&known))
+                    Some(format!("did you mean `{}`?", path_text(&known)))
                 });
                 self.problems.push(problem);
             }
@@ -337,7 +338,8 @@ impl Reader<'_> {
             for (name, field) in table {
                 if name != "hostname_patterns" && name != "allowed_sandbox_modes" {
                     let text = format!("unknown field `{name}` of `remote_sandbox_config`");
-                    self.problems.push(Problem::new("unknown-key", text, field.mark.origin()));
+                    let hint = misplaced(name, &["remote_sandbox_config".to_owned()]);
+                    self.problems.push(Problem { hint, ..Problem::new("unknown-key", text, field.mark.origin()) });
                 }
             }
             let kinds = [
@@ -400,6 +402,12 @@ impl Reader<'_> {
             both(&[section, "allow_unix_sockets"], &[section, "unix_sockets"]);
         }
     }
+}
+
+/// A key of the top that was written below a table's header, and so belongs to that table.
+fn misplaced(name: &str, above: &[String]) -> Option<String> {
+    let known = !above.is_empty() && !matches!(keys::find(&[name.to_owned()]), Found::Unknown);
+    known.then(|| format!("`{name}` is a key of the top: write it above the first `[table]`"))
 }
 
 fn booleans(node: &Node) -> BTreeMap<String, Sourced<bool>> {

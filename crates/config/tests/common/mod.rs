@@ -4,9 +4,10 @@
 use base64::Engine as _;
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringfence_config::bundle::{Bundle, CacheEntry, Content, UnixTime, canonical_bytes};
-use ringfence_config::gather::{Preference, TrustedError, World};
+use ringfence_config::gather::{Contents, Preference, TrustedError, World};
 use ringfence_config::{ConfigError, Places, ProjectFacts, Request, Resolved, load_from};
 use ringfence_model::AbsPath;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Default, Clone)]
 pub struct Memory {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    pub kept: RefCell<BTreeMap<PathBuf, Vec<u8>>>,
     pub preferences: BTreeMap<String, String>,
     pub hostname: Option<String>,
     pub now: u64,
@@ -21,7 +23,7 @@ pub struct Memory {
 
 impl World for Memory {
     fn read(&self, file: &Path) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.files.get(file).cloned())
+        Ok(self.kept.borrow().get(file).or_else(|| self.files.get(file)).cloned())
     }
     fn exists(&self, path: &Path) -> bool {
         self.files.keys().any(|file| file.starts_with(path))
@@ -32,6 +34,16 @@ impl World for Memory {
     fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
         let name = format!("dev.ringfence/{key}");
         Ok(self.preferences.get(key).map(|text| Preference { name, text: text.clone() }))
+    }
+    fn contents(&self, directory: &Path) -> io::Result<Option<Contents>> {
+        let below = self.files.iter().filter_map(|(file, bytes)| Some((file.strip_prefix(directory).ok()?, bytes)));
+        let contents: Contents =
+            below.map(|(name, bytes)| (name.display().to_string(), format!("{bytes:x?}"))).collect();
+        Ok((!contents.is_empty()).then_some(contents))
+    }
+    fn keep(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.kept.borrow_mut().insert(file.into(), bytes.to_vec());
+        Ok(())
     }
     fn hostname(&self) -> Option<String> {
         self.hostname.clone()

@@ -45,6 +45,9 @@ pub struct Refusal {
     pub rule: String,
     /// Where it stands.
     pub origin: String,
+    /// The same, for whoever records it.
+    #[serde(skip)]
+    pub source: Option<Origin>,
     /// Smallest grants that would allow it, as a person would type them; empty: nothing would.
     pub allow_with: Vec<String>,
 }
@@ -55,6 +58,11 @@ impl Refusal {
     /// Explains why a destination was refused. For an unknown host `detail` says what became of the question.
     #[must_use]
     pub fn of_decision(target: &Target, decision: Decision<'_>, detail: Option<&str>) -> Self {
+        let source = match decision {
+            Decision::Deny(rule) | Decision::Ask(rule) => Some(rule.origin.clone()),
+            Decision::NotManaged { origin, .. } => Some(origin.clone()),
+            Decision::NotPublic { .. } | Decision::Unknown | Decision::Allow(_) => None,
+        };
         let (error, text, rule, origin, allow_with) = match decision {
             Decision::Deny(rule) => (
                 Code::BlockedByDenylist,
@@ -100,7 +108,7 @@ impl Refusal {
                 grants(target),
             ),
         };
-        Self { error, target: target.to_string(), text, rule, origin, allow_with }
+        Self { error, target: target.to_string(), text, rule, origin, source, allow_with }
     }
 
     /// Explains why a name's address was refused.
@@ -126,6 +134,7 @@ impl Refusal {
             text: format!("{} isn't allowed there ({})", fault.what, ringfence_model::text::escape(method)),
             rule: fault.rule.to_owned(),
             origin: fault.origin.to_string(),
+            source: Some(fault.origin.clone()),
             allow_with: vec!["[network] mode = \"full\", without a `methods` entry for this host".to_owned()],
         }
     }
@@ -139,6 +148,7 @@ impl Refusal {
             text: "the path is none of those allowed there".to_owned(),
             rule: fault.rule.to_owned(),
             origin: fault.origin.to_string(),
+            source: Some(fault.origin.clone()),
             allow_with: Vec::new(),
         }
     }
@@ -152,6 +162,7 @@ impl Refusal {
             text: text.into(),
             rule: rule.to_owned(),
             origin: origin.map_or_else(|| "built in: proxy".to_owned(), ToString::to_string),
+            source: origin.cloned(),
             allow_with: Vec::new(),
         }
     }

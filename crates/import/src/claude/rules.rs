@@ -159,7 +159,14 @@ fn edit(draft: &mut Draft, file: &Parsed<'_>, what: Option<&str>, decision: Deci
         (None, Decision::Allow) => {
             draft.config_allows_edits(src);
         }
-        (Some(what), Decision::Allow) => draft.path(pattern(file.role, what), Access::Write, file.role, src),
+        (Some(what), Decision::Allow) => match pattern(file.role, what) {
+            // What may be written may be read; reading there is asked about, and so is changing.
+            Some(path::Read { place: Place::Anywhere(_), .. }) => {
+                let why = "outside the workspace it is asked about; list the directory as \"write\" if commands may write there";
+                draft.tell(src, Carried::Narrowed, why);
+            }
+            found => draft.path(found, Access::Write, file.role, src),
+        },
         (Some(what), Decision::Forbidden) => draft.path(pattern(file.role, what), Access::Read, file.role, src),
         (None, Decision::Forbidden) => {
             draft.no_edits(src);

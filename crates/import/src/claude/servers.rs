@@ -14,6 +14,25 @@ pub(crate) enum Say {
     Off,
 }
 
+/// A variable of a server: a value, or `${NAME}`, which stands for the agent's own variable.
+fn variable_of(draft: &mut Draft, server: &str, variable: &str, node: &Node, src: &Src) {
+    let passed = [format!("${variable}"), format!("${{{variable}}}")];
+    match node.as_str() {
+        Some(text) if passed.iter().any(|passed| passed == text) => {
+            draft.config.push(&["mcp_servers", server], "env_vars", doc::text(variable), src);
+        }
+        Some(text) if text.contains('$') => {
+            draft.tell(
+                src,
+                Carried::NotCarried,
+                "variables inside a value aren't filled in; pass it on with `env_vars`",
+            );
+        }
+        Some(text) => draft.config.set(&["mcp_servers", server, "env"], variable, doc::text(text), src),
+        None => draft.tell(src, Carried::NotCarried, "a variable's value is text"),
+    }
+}
+
 #[derive(Default)]
 struct Server {
     said: Option<(Say, Src)>,
@@ -69,10 +88,11 @@ impl Servers {
                 ("args", Value::List(items)) if program && items.iter().all(|item| item.as_str().is_some()) => {
                     draft.config.set(&table, "args", node.value.clone(), &src);
                 }
-                ("env", Value::Table(fields))
-                    if program && fields.iter().all(|field| field.node.as_str().is_some()) =>
-                {
-                    draft.config.set(&table, "env", node.value.clone(), &src);
+                ("env", Value::Table(fields)) if program => {
+                    for Field { name: variable, line, node } in fields {
+                        let src = Src::new(file.name, *line, format!("mcpServers.{name}.env.{variable}"));
+                        variable_of(draft, name, variable, node, &src);
+                    }
                 }
                 ("cwd", Value::Text(text)) if program => {
                     draft.config.set(&table, "cwd", doc::text(text.as_str()), &src)

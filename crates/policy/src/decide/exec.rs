@@ -22,8 +22,8 @@ pub struct Inquiry {
     pub programs: Vec<OsText>,
     /// Operands of destructive commands, each once, to be counted up to the threshold.
     pub counted: Vec<OsText>,
-    /// Whether git's configuration must be looked at.
-    pub git: bool,
+    /// The git subcommands for which git's configuration must be looked at.
+    pub git: Vec<String>,
 }
 
 /// What to gather for a command.
@@ -36,7 +36,11 @@ pub fn inquire(exec: &Exec) -> Inquiry {
     let mut counted: Vec<OsText> = destructive::acts(&reading).into_iter().flat_map(|act| act.paths).collect();
     counted.sort();
     counted.dedup();
-    let git = reading.commands.iter().any(|command| command.program_name() == Some("git"));
+    let git = reading.commands.iter().filter(|command| command.program_name() == Some("git")).map(|command| {
+        let mut words = command.known_prefix().iter().skip(1).filter_map(OsText::as_str);
+        words.find(|word| !word.starts_with('-')).unwrap_or_default().to_owned()
+    });
+    let git = git.collect();
     Inquiry { programs, counted, git }
 }
 
@@ -149,7 +153,12 @@ fn wish(basis: &Basis<'_>, exec: &Exec, denied: bool, policy: ApprovalPolicy) ->
     match &exec.escalation {
         Some(escalation) if !Placement::Inside.covers(&escalation.want) => escalation.want.clone(),
         _ if denied && matches!(policy, ApprovalPolicy::OnRequest | ApprovalPolicy::Granular(_)) => {
-            smallest(&basis.facts.denials, basis.facts.world).map_or(Placement::Outside, Placement::With)
+            let found = |path: &AbsPath| {
+                basis.facts.world.roots.iter().any(|root| root.requested.value == *path && root.resolved.is_some())
+            };
+            smallest(&basis.facts.denials, basis.facts.world)
+                .filter(|more| more.write.iter().all(found))
+                .map_or(Placement::Outside, Placement::With)
         }
         _ if denied => Placement::Outside,
         _ => Placement::Inside,
@@ -157,7 +166,8 @@ fn wish(basis: &Basis<'_>, exec: &Exec, denied: bool, policy: ApprovalPolicy) ->
 }
 
 /// The smallest addition that would have let every refused operation pass, if single permissions can.
-fn smallest(denials: &[Denial], world: &WorldFacts) -> Option<More> {
+#[must_use]
+pub fn smallest(denials: &[Denial], world: &WorldFacts) -> Option<More> {
     let mut more = More::default();
     for denial in denials.iter().filter(|denial| denial.evidence != Evidence::Guess) {
         let path = || AbsPath::new(denial.target.raw()).ok();

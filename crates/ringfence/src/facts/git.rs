@@ -6,10 +6,12 @@
 use super::gitconfig;
 use super::{kind, resolve};
 use ringfence_model::facts::{FileKind, GitFacts};
-use ringfence_model::{AbsPath, OsText};
+use ringfence_model::{AbsPath, Layer, Origin, OsText};
+use ringfence_shell::git::config::parse;
+use ringfence_shell::git::facts::{GitFacts as GitConfig, troubles};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Pointer files may follow each other this far.
@@ -254,22 +256,26 @@ fn configured(
     out.into_iter().collect()
 }
 
-/// The keys of the configuration that git would read for the repository around `cwd` which would make a read run a program
-/// or fetch. None: something couldn't be looked at, so nothing is known.
-pub(crate) fn git_runs(cwd: &AbsPath, home: Option<&AbsPath>) -> Option<Vec<String>> {
-    let repositories = of_root(cwd, true, home);
-    let mut files = vec![PathBuf::from("/etc/gitconfig")];
+/// The keys of the configuration that git would read for the repository around `cwd` which would make `subcommand` run a
+/// program or fetch. None: something couldn't be looked at, so nothing is known.
+pub(crate) fn git_runs(
+    cwd: &AbsPath,
+    home: Option<&AbsPath>,
+    places: &[AbsPath],
+    subcommand: &str,
+) -> Option<Vec<String>> {
+    let mut files = vec![(PathBuf::from("/etc/gitconfig"), Layer::System)];
     if let Some(home) = home {
-        files.push(home.as_path().join(".gitconfig"));
-        files.push(home.as_path().join(".config/git/config"));
+        files.push((home.as_path().join(".config/git/config"), Layer::User));
+        files.push((home.as_path().join(".gitconfig"), Layer::User));
     }
-    for git in &repositories {
-        files.push(git.common_dir.as_path().join("config"));
-        files.push(git.git_dir.as_path().join("config.worktree"));
+    for git in of_root(cwd, true, home) {
+        files.push((git.common_dir.as_path().join("config"), Layer::Project));
+        files.push((git.git_dir.as_path().join("config.worktree"), Layer::Project));
     }
-    let mut keys = BTreeSet::new();
+    let mut found = GitConfig::default();
     let mut next = 0;
-    while let Some(file) = files.get(next).cloned() {
+    while let Some((file, layer)) = files.get(next).cloned() {
         next += 1;
         // More includes than anybody writes: whoever did so isn't believed.
         if next > 64 {
@@ -277,61 +283,35 @@ pub(crate) fn git_runs(cwd: &AbsPath, home: Option<&AbsPath>) -> Option<Vec<Stri
         }
         match std::fs::symlink_metadata(&file) {
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-                continue;
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             Err(_) => return None,
         }
         let text = read_bounded(&file)?;
-        for entry in gitconfig::parse(&String::from_utf8_lossy(&text)) {
-            if is_include(&entry.key) {
+        let origin = Origin::File { file: OsText::new(file.as_os_str()), line: 0, column: 0, layer };
+        for entry in parse(&text, &origin).ok()? {
+            if let Some(include) = entry.include() {
                 let base = file.parent().unwrap_or(Path::new("/"));
-                let path = match (entry.value.strip_prefix("~/"), home) {
-                    (Some(rest), Some(home)) => home.as_path().join(rest),
-                    _ => base.join(&entry.value),
-                };
-                files.push(path);
-            } else if runs_in_a_read(&entry) {
-                keys.insert(entry.key);
+                files.push((
+                    match (include.strip_prefix("~/"), home) {
+                        (Some(rest), Some(home)) => home.as_path().join(rest),
+                        _ => base.join(include),
+                    },
+                    layer,
+                ));
             }
+            found.config.push(entry);
         }
     }
-    Some(keys.into_iter().collect())
-}
-
-/// Whether a key makes one of git's reading commands run a program, fetch, or verify by a program.
-fn runs_in_a_read(entry: &gitconfig::Entry) -> bool {
-    let key = entry.key.as_str();
-    let off = matches!(entry.value.as_str(), "false" | "no" | "off" | "0" | "");
-    let begins = |start: &str| key.starts_with(start);
-    let ends = |end: &str| key.ends_with(end);
-    (begins("filter.") && (ends(".clean") || ends(".smudge") || ends(".process")))
-        || (begins("diff.") && (ends(".command") || ends(".textconv") || key == "diff.external"))
-        || (begins("gpg.") || key == "user.signingkey" || key == "log.showsignature" && !off)
-        || (key == "core.fsmonitor" && !off && entry.value != "true")
-        || matches!(
-            key,
-            "core.sshcommand"
-                | "core.pager"
-                | "core.editor"
-                | "core.gitproxy"
-                | "core.alternaterefscommand"
-                | "core.worktree"
-                | "core.attributesfile"
-                | "core.askpass"
-                | "uploadpack.packobjectshook"
-                | "sequence.editor"
-                | "interactive.difffilter"
-                | "extensions.partialclone"
-                | "help.autocorrect"
-        )
-        || begins("pager.")
-        || begins("protocol.")
-        || (begins("remote.")
-            && (ends(".promisor") || ends(".uploadpack") || ends(".vcs") || ends(".partialclonefilter")))
-        || (begins("trailer.") && (ends(".command") || ends(".cmd")))
-        || (begins("merge.") && ends(".driver"))
-        || begins("submodule.") && ends(".update") && entry.value.starts_with('!')
+    let is_own = |origin: &Origin| match origin {
+        Origin::File { file, layer: Layer::System | Layer::User, .. } => {
+            resolve(Path::new(file.as_os_str())).is_ok_and(|file| !places.iter().any(|place| file.is_within(place)))
+        }
+        _ => false,
+    };
+    let mut keys: Vec<String> = troubles(subcommand, &found, is_own).into_iter().map(|trouble| trouble.key).collect();
+    keys.sort();
+    keys.dedup();
+    Some(keys)
 }
 
 fn is_include(key: &str) -> bool {

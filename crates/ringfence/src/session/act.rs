@@ -47,7 +47,7 @@ impl Gathered {
 impl Session {
     /// Everything about `action` that can't be told from its words.
     pub(super) fn gather(&self, action: &Action, denials: &[Denial]) -> Gathered {
-        let mut world = self.world_with(action);
+        let mut world = self.world_with(action, denials);
         let mut gathered = Gathered {
             now: seconds(),
             identity: self.identity(action),
@@ -70,8 +70,20 @@ impl Session {
                 .map(|word| program::find(word, &exec.cwd, path.as_deref().map(OsText::as_os_str), &places))
                 .collect();
             gathered.path_writable = path_is_writable(path.as_deref(), &exec.cwd, &places);
-            if inquiry.git {
-                gathered.git_runs = git_findings(&exec.cwd, self.start.home.as_ref());
+            for subcommand in &inquiry.git {
+                let runs = facts::git_runs(&exec.cwd, self.start.home.as_ref(), &places, subcommand);
+                // Of several the worst holds: one that couldn't be looked at, or all that was found.
+                gathered.git_runs = match (gathered.git_runs.take(), runs) {
+                    (_, None) => None,
+                    (None, runs) => runs,
+                    (Some(mut known), Some(more)) => {
+                        known.extend(more);
+                        Some(known)
+                    }
+                };
+                if gathered.git_runs.is_none() {
+                    break;
+                }
             }
             let above = self.settings().destructive_ask_above.value;
             gathered.touched = inquiry.counted.iter().map(|word| count(word, &exec.cwd, above)).collect();
@@ -145,13 +157,6 @@ fn path_is_writable(path: Option<&OsText>, cwd: &AbsPath, places: &[AbsPath]) ->
         let resolved = facts::resolve(&dir).or_else(|_| AbsPath::lexical(&dir));
         resolved.is_ok_and(|dir| places.iter().any(|place| dir.is_within(place)))
     })
-}
-
-/// The keys of git's configuration, for the repository around `cwd`, that would run a program or fetch in a read. None: it
-/// couldn't be looked at, so nothing is known.
-#[must_use]
-pub fn git_findings(cwd: &AbsPath, home: Option<&AbsPath>) -> Option<Vec<String>> {
-    facts::git_runs(cwd, home)
 }
 
 /// How many files are at or below what `word` names, counted no further than just above the threshold.

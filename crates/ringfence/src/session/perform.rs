@@ -41,6 +41,10 @@ pub enum PerformError {
         /// Where that was set.
         origin: Origin,
     },
+    /// The proxy can't serve it.
+    #[cfg(all(feature = "egress", unix))]
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
     /// It was cancelled before it began.
     #[error("cancelled before it began")]
     Cancelled,
@@ -239,14 +243,28 @@ impl Session {
         let mut wish = wish(&authorization.run.confinement, instead);
         wish.cwd.clone_from(&exec.cwd);
         if matches!(wish.network.value, NetworkWish::Proxy { .. }) && flow.on_start.is_none() {
-            return Err(PerformError::NoProxy { origin: wish.network.origin.clone() });
+            return self.perform_managed(&authorization, wish, flow);
         }
-        let plan = compile(&wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)?;
+        self.perform_wish(&authorization, &wish, flow)
+    }
+
+    /// Compiles, records, runs and reports one command.
+    pub(super) fn perform_wish(
+        &self,
+        authorization: &Authorization,
+        wish: &Confinement,
+        flow: Flow<'_>,
+    ) -> Result<Report, PerformError> {
+        let Action::Exec(exec) = &authorization.action else {
+            return Err(PerformError::NotACommand { action: authorization.action.name() });
+        };
+        let instead = authorization.run.instead.as_ref();
+        let plan = compile(wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)?;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
         let argv = instead.map_or(&exec.argv, |instead| &instead.argv).clone();
-        let (plan, outcome) = start(plan, &wish, argv, flow)?;
-        let report = report(&authorization, exec, &plan, outcome);
+        let (plan, outcome) = start(plan, wish, argv, flow)?;
+        let report = report(authorization, exec, &plan, outcome);
         self.record_outcome(&authorization.id, &report);
         Ok(report)
     }

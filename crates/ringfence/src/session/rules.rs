@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const MAX_FILE: u64 = 4 << 20;
 
 /// Every rule that counts, and what a person should be told of them.
-pub(super) fn load(start: &Start, resolved: &Resolved, ignore_user: bool) -> (RuleSet, Vec<Notice>) {
+pub fn load(start: &Start, resolved: &Resolved, ignore_user: bool) -> (RuleSet, Vec<Notice>) {
     let mut set = match start.home.as_ref().and_then(|home| home.as_path().to_str()) {
         Some(home) => RuleSet::with_home(home),
         None => RuleSet::new(),

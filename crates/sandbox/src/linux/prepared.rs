@@ -184,14 +184,16 @@ impl First {
                 [socket.as_raw_fd(), pidfd.as_raw_fd()].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
             let _ = fs::poll(&mut fds, -1);
             let [message, ended] = fds;
-            if message.revents & libc::POLLIN == 0 {
+            let mut bytes = [0u8; 8];
+            let received = if message.revents & libc::POLLIN == 0 {
+                Ok((0, None))
+            } else {
+                socket::receive(socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT)
+            };
+            let Ok((8, descriptor)) = received else {
                 if ended.revents != 0 {
                     return Err(lost());
                 }
-                continue;
-            }
-            let mut bytes = [0u8; 8];
-            let Ok((8, descriptor)) = socket::receive(socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT) else {
                 continue;
             };
             match (pair(bytes), descriptor.map(owned)) {

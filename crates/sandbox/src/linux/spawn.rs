@@ -257,6 +257,7 @@ const AHEAD: i32 = libc::CLONE_NEWUSER
 #[derive(Debug)]
 pub(super) struct Memory {
     pub shared: Box<Shared>,
+    #[expect(dead_code, reason = "owns what the processes stand on")]
     pub stacks: Region,
     pub work: Option<Box<Work>>,
     pub launch: Option<Box<Launch>>,

@@ -54,6 +54,14 @@ struct Ending {
 /// First processes whose end nobody waited for. Their memory is given back when they are gone.
 static ENDING: Mutex<Vec<Ending>> = Mutex::new(Vec::new());
 
+/// What process 1 had to say.
+enum Message {
+    /// The command ended with this wait status.
+    Ended(i32),
+    Other,
+    None,
+}
+
 /// A command that runs.
 pub struct Running<'p> {
     plan: &'p Plan,
@@ -152,7 +160,12 @@ impl<'p> Running<'p> {
             }
             if message.revents & libc::POLLIN != 0 {
                 let received = socket::receive(self.socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT);
-                let Ok((8, descriptor)) = received else { continue };
+                let Ok((8, descriptor)) = received else {
+                    if ended.revents != 0 {
+                        return Err(early_end());
+                    }
+                    continue;
+                };
                 let descriptor = descriptor.map(owned);
                 let (kind, value) = pair(bytes);
                 match (kind, descriptor) {
@@ -178,8 +191,7 @@ impl<'p> Running<'p> {
                     _ => {}
                 }
             } else if ended.revents != 0 {
-                let cause = io::Error::other("process 1 of the sandbox ended before the command started");
-                return Err(StartError::Supervisor { what: "start the sandbox".to_owned(), cause });
+                return Err(early_end());
             }
         }
     }
@@ -236,14 +248,23 @@ impl<'p> Running<'p> {
     fn look_at_lenient(&mut self, before: Option<&Work>) {
         let own = self.memory.as_ref().and_then(|memory| memory.work.as_deref());
         for work in own.into_iter().chain(before) {
-            for (enforced, errno) in self.enforced.iter_mut().zip(&work.step_errno) {
+            let steps = self.plan.steps.iter().zip(&work.step_errno);
+            for (enforced, (step, errno)) in self.enforced.iter_mut().zip(steps) {
                 let errno = errno.load(SeqCst);
                 if errno == 0 {
                     continue;
                 }
-                enforced.result = StepResult::Absent {
-                    why: io::Error::from_raw_os_error(errno).to_string(),
-                    remedy: "run `ringfence doctor`".to_owned(),
+                let why = io::Error::from_raw_os_error(errno).to_string();
+                enforced.result = if matches!(step.act, Act::OwnProc { .. }) {
+                    StepResult::Weakened {
+                        how: format!(
+                            "no `/proc` of its own ({why}): processes outside are listed, though nothing of them can be \
+                             read, signalled or traced"
+                        ),
+                        remedy: "let the outer container leave `/proc` unmasked".to_owned(),
+                    }
+                } else {
+                    StepResult::Absent { why, remedy: "run `ringfence doctor`".to_owned() }
                 };
             }
         }
@@ -321,12 +342,12 @@ impl<'p> Running<'p> {
             if signalled.revents != 0 {
                 self.pass_signals();
             }
-            if message.revents & libc::POLLIN != 0 {
-                if let Some(status) = self.message() {
-                    break status;
-                }
-            } else if ended.revents != 0 {
-                break libc::SIGKILL;
+            match self.message(message.revents) {
+                Message::Ended(status) => break status,
+                Message::Other => {}
+                // Process 1 was killed, and with it everything inside.
+                Message::None if ended.revents != 0 => break libc::SIGKILL,
+                Message::None => {}
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 if timed_out {
@@ -382,17 +403,22 @@ impl<'p> Running<'p> {
         }
     }
 
-    /// One message of process 1; the wait status if the command has ended.
-    fn message(&mut self) -> Option<i32> {
+    /// One message of process 1.
+    fn message(&mut self, ready: i16) -> Message {
+        if ready & libc::POLLIN == 0 {
+            return Message::None;
+        }
         let mut bytes = [0u8; 8];
-        let Ok((8, _)) = socket::receive(self.socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT) else { return None };
+        let Ok((8, _)) = socket::receive(self.socket.as_raw_fd(), &mut bytes, libc::MSG_DONTWAIT) else {
+            return Message::None;
+        };
         match pair(bytes) {
-            (word::ENDED, status) => Some(status as i32),
+            (word::ENDED, status) => Message::Ended(status as i32),
             (word::STOPPED, signal) => {
                 self.stopped(signal as i32);
-                None
+                Message::Other
             }
-            _ => None,
+            _ => Message::Other,
         }
     }
 
@@ -446,6 +472,11 @@ impl Drop for Running<'_> {
             _ => std::mem::forget(memory),
         }
     }
+}
+
+fn early_end() -> StartError {
+    let cause = io::Error::other("process 1 of the sandbox ended before the command started");
+    StartError::Supervisor { what: "start the sandbox".to_owned(), cause }
 }
 
 /// Why process 1, or the keeper, gave up.

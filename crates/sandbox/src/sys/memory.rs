@@ -12,6 +12,8 @@ pub(crate) struct Region {
 
 // SAFETY: the region is plain memory, owned by this value alone.
 unsafe impl Send for Region {}
+// SAFETY: a shared reference only tells addresses.
+unsafe impl Sync for Region {}
 
 impl Region {
     /// `mmap(2)`: private, anonymous, writable, not reserved; pages come into being when they are touched.

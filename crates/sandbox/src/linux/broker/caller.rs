@@ -95,6 +95,30 @@ pub struct Caller<'broker> {
     view: Rc<View>,
 }
 
+/// A path or name in the memory of a thread: copied once, at most to the first NUL.
+pub(super) fn string_of(thread: u32, address: u64) -> Result<CString, Errno> {
+    let mut buffer = [0u8; PATH_MAX];
+    let mut have = 0;
+    while have < PATH_MAX {
+        let at = address.checked_add(have as u64).ok_or(Errno::FAULT)?;
+        // Up to the end of the page: what follows may not be mapped.
+        let page = 4096 - usize::try_from(at & 4095).unwrap_or(0);
+        let end = have.saturating_add(page).min(PATH_MAX);
+        let Some(into) = buffer.get_mut(have..end) else { return Err(Errno::FAULT) };
+        let count = peek::process_vm_readv(thread, at, into).map_err(|error| errno(&error))?;
+        if count == 0 {
+            return Err(Errno::FAULT);
+        }
+        let read = into.get(..count).unwrap_or_default();
+        if let Some(nul) = read.iter().position(|byte| *byte == 0) {
+            let text = buffer.get(..have + nul).unwrap_or_default();
+            return CString::new(text).map_err(|_| Errno::INVAL);
+        }
+        have += count;
+    }
+    Err(Errno::NAMETOOLONG)
+}
+
 impl<'broker> Caller<'broker> {
     /// Looks the caller of `notification` up.
     pub fn new(
@@ -155,26 +179,7 @@ impl<'broker> Caller<'broker> {
 
     /// A path or name in its memory: copied once, at most to the first NUL.
     pub fn string(&self, address: u64) -> Result<CString, Errno> {
-        let mut buffer = [0u8; PATH_MAX];
-        let mut have = 0;
-        while have < PATH_MAX {
-            let at = address.checked_add(have as u64).ok_or(Errno::FAULT)?;
-            // Up to the end of the page: what follows may not be mapped.
-            let page = 4096 - usize::try_from(at & 4095).unwrap_or(0);
-            let end = have.saturating_add(page).min(PATH_MAX);
-            let Some(into) = buffer.get_mut(have..end) else { return Err(Errno::FAULT) };
-            let count = peek::process_vm_readv(self.thread, at, into).map_err(|error| errno(&error))?;
-            if count == 0 {
-                return Err(Errno::FAULT);
-            }
-            let read = into.get(..count).unwrap_or_default();
-            if let Some(nul) = read.iter().position(|byte| *byte == 0) {
-                let text = buffer.get(..have + nul).unwrap_or_default();
-                return CString::new(text).map_err(|_| Errno::INVAL);
-            }
-            have += count;
-        }
-        Err(Errno::NAMETOOLONG)
+        string_of(self.thread, address)
     }
 
     /// `length` bytes of its memory.

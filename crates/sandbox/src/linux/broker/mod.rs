@@ -83,6 +83,15 @@ impl Prepared {
 
     /// Makes the workers, which inherit the Landlock domain of the calling thread.
     pub fn enlist(self) -> io::Result<Enlisted> {
+        // What the supervisor is sent is its own to pass on: a worker that didn't block it would be taken down by it, and
+        // the whole process with it.
+        let mask = crate::sys::signal::set_mask(crate::sys::signal::ALL);
+        let enlisted = self.hire();
+        crate::sys::signal::set_mask(mask);
+        enlisted
+    }
+
+    fn hire(self) -> io::Result<Enlisted> {
         let mut enlisted = Enlisted { prepared: self, orders: Vec::new(), workers: Vec::new(), threads: Vec::new() };
         let (ready, started) = mpsc::channel();
         for _ in 0..WORKERS {
@@ -115,16 +124,14 @@ impl Enlisted {
     pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
-        let mut secret = [0; 16];
-        io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
         let shared = Arc::new(Shared {
-            secret,
             listener,
             proc: self.prepared.proc,
             proc_device: self.prepared.proc_device,
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),
             waiting: 0.into(),
@@ -167,6 +174,13 @@ impl Drop for Broker {
             let _ = worker.join();
         }
     }
+}
+
+/// Sixteen bytes that nobody foresees.
+fn secret() -> io::Result<[u8; 16]> {
+    let mut secret = [0; 16];
+    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
+    Ok(secret)
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct OnlyNames {
 /// What the broker of one sandbox holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerPlan {
+    /// Directory the command starts in.
+    pub cwd: AbsPath,
     /// Which calls it is asked about.
     pub traps: Traps,
     /// Who holds the rest.
@@ -72,6 +74,7 @@ const GIT_TOP: &[&str] = &[
     "refs",
     "logs",
     "index",
+    "index.stash.*",
     "HEAD",
     "ORIG_HEAD",
     "FETCH_HEAD",
@@ -118,6 +121,7 @@ impl BrokerPlan {
             denied: Vec::new(),
             unix: UnixSockets::Everything,
             loopback: None,
+            cwd: plan.cwd.clone(),
         };
         let mut single_files = false;
         for step in &plan.steps {

@@ -453,6 +453,12 @@ impl Rules {
         })
     }
 
+    /// Directory the command starts in.
+    #[must_use]
+    pub fn cwd(&self) -> &std::path::Path {
+        self.plan.cwd.as_path()
+    }
+
     /// Whether `path` can't be read.
     pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
         let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {

@@ -81,8 +81,10 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         shared.umask_generation.fetch_add(1, Ordering::AcqRel);
         return Reply::GoOn;
     }
-    if matches!(call, Call::Exec { .. }) && is_launch(shared, notification.pid) {
-        return Reply::GoOn;
+    if let Call::Exec { at, .. } = call
+        && is_launch(shared, notification.pid)
+    {
+        return launch(shared, notification.pid, at.path);
     }
     let caller = Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, memory);
     let caller = match caller {
@@ -105,20 +107,45 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
     reply
 }
 
-/// Whether this is the start of the command itself: until then its process is ours and shares our memory, where a number
-/// is that nobody else can know. It makes no other call that the filter stops.
+/// Whether this is the start of the command itself: until then its process is ours, shares our memory, and its root can't
+/// be opened by a thread without capabilities. It makes no other call that the filter stops.
+///
+/// Its memory is ours if our secret stands at the secret's own address; nobody else knows either.
 fn is_launch(shared: &Shared, pid: u32) -> bool {
     if shared.launched.load(Ordering::Acquire) {
         return false;
     }
-    let mut seen = [0; 16];
-    let at = std::ptr::from_ref(&shared.secret) as u64;
+    let mut seen = [0u8; 16];
+    let address = std::ptr::from_ref(&shared.secret) as u64;
     let ours =
-        peek::process_vm_readv(pid, at, &mut seen).is_ok_and(|count| count == seen.len()) && seen == shared.secret;
+        peek::process_vm_readv(pid, address, &mut seen).is_ok_and(|count| count == seen.len() && seen == shared.secret);
     if !ours {
         shared.launched.store(true, Ordering::Release);
     }
     ours
+}
+
+/// Judges the program that the command is: its path is text of our own that nobody changes.
+fn launch(shared: &Shared, pid: u32, path: u64) -> Reply {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    use std::os::unix::ffi::OsStrExt;
+    let found = super::caller::string_of(pid, path).and_then(|path| {
+        // A path that is absolute leaves the directory aside.
+        let path = shared.rules.cwd().join(std::ffi::OsStr::from_bytes(path.as_bytes()));
+        let entry = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        super::place::path_of(shared.proc.as_fd(), entry.as_fd())
+    });
+    match found {
+        Ok(path) => match shared.rules.denied_read(&path) {
+            Some(refusal) => {
+                let errno = refusal.errno;
+                shared.record.add(refusal, "execute", &path);
+                Reply::Fail(errno)
+            }
+            None => Reply::GoOn,
+        },
+        Err(errno) => Reply::Fail(errno),
+    }
 }
 
 fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {

@@ -38,6 +38,7 @@ impl Scratch {
             denied: Vec::new(),
             unix: UnixSockets::Only(Vec::new()),
             loopback: None,
+            cwd: ringfence_model::AbsPath::root(),
         };
         let mut scratch = Self { dir, plan };
         scratch.root("ws");

@@ -1,0 +1,130 @@
+//! `ringfence proxy`: the judging proxy alone, and the connector for `ssh`.
+
+use crate::args::proxy::{ConnectArgs, ProxyArgs, ProxyCommand};
+use crate::out::{Failure, notices};
+use crate::start;
+use ringfence::network::egress::event::{Event, Verdict};
+use ringfence::network::egress::standalone::Listen;
+use ringfence::{Opening, Session};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::ExitCode;
+
+/// Runs the proxy until it is ended.
+pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
+    if let Some(ProxyCommand::Connect(connect)) = &args.other {
+        return connect_through(connect);
+    }
+    let ready = start::ready(&args.shared, &[])?;
+    if !args.shared.json {
+        notices::print(&start::notices(&ready));
+    }
+    let mut listen = Listen::from_settings(&ready.resolved.settings.network);
+    if !args.http.is_empty() || !args.socks.is_empty() {
+        listen = Listen { http: args.http.clone(), socks: args.socks.clone() };
+    }
+    let opening = Opening {
+        start: Some(ready.start),
+        resolved: Some(ready.resolved),
+        ignore_user: args.shared.ignore_user_config,
+        ..Opening::default()
+    };
+    let session = Session::open(opening).map_err(|error| Failure::from_error(&error))?;
+    let json = args.shared.json;
+    let seen = move |event: &Event| print(event, json);
+    let done = session.run_proxy(
+        &listen,
+        |listening, _| say_where(listening),
+        seen,
+        || loop {
+            std::thread::park();
+        },
+    );
+    done.map_err(|error| {
+        let failure = Failure::from_error(&error);
+        match error.origin() {
+            Some(origin) => failure.origin(origin.clone()),
+            None => failure,
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_where(listening: &Listen) {
+    for address in &listening.http {
+        eprintln!("ringfence: HTTP proxy on {address}");
+    }
+    for address in &listening.socks {
+        eprintln!("ringfence: SOCKS5 proxy on {address}");
+    }
+}
+
+/// One line for each decision: as JSON on standard output, else for people on standard error.
+fn print(event: &Event, json: bool) {
+    if json {
+        if let Ok(line) = serde_json::to_string(event) {
+            // A reader that went away is no reason to stop.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
+        return;
+    }
+    let verdict = match event.verdict {
+        Verdict::Allowed => "allowed",
+        Verdict::Refused => "refused",
+        Verdict::Malformed => "malformed",
+        Verdict::Failed => "failed",
+    };
+    let method = event.method.as_deref().unwrap_or(event.protocol.name());
+    let why = if event.detail.is_empty() { &event.rule } else { &event.detail };
+    eprintln!("ringfence: {verdict}: {method} {}:{} ({why})", event.host, event.port);
+}
+
+/// Asks the proxy for a tunnel and carries standard input and output through it.
+fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
+    let target = if args.host.contains(':') { format!("[{}]", args.host) } else { args.host.clone() };
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("could not use the proxy on {}", args.via)).cause(error.to_string())
+    };
+    let mut stream = TcpStream::connect(args.via).map_err(failed)?;
+    let request = format!("CONNECT {target}:{port} HTTP/1.1\r\nHost: {target}:{port}\r\n\r\n", port = args.port);
+    stream.write_all(request.as_bytes()).map_err(failed)?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && head.len() < 16 * 1024 {
+        let mut byte = [0];
+        if stream.read(&mut byte).map_err(failed)? == 0 {
+            break;
+        }
+        head.extend_from_slice(&byte);
+    }
+    if !head.starts_with(b"HTTP/1.1 200") {
+        let mut body = String::new();
+        let _ = stream.take(16 * 1024).read_to_string(&mut body);
+        return Err(Failure::new(format!(
+            "the proxy refused {}:{}",
+            ringfence_model::text::escape(&args.host),
+            args.port
+        ))
+        .cause(ringfence_model::text::escape(body.trim())));
+    }
+    let mut up = stream.try_clone().map_err(failed)?;
+    std::thread::spawn(move || {
+        let _ = copy(&mut std::io::stdin().lock(), &mut up);
+        let _ = up.shutdown(Shutdown::Write);
+    });
+    copy(&mut stream, &mut std::io::stdout().lock()).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies until the end, flushing as it goes.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => {
+                to.write_all(buffer.get(..count).unwrap_or_default())?;
+                to.flush()?;
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `ringfence trust` and `ringfence permissions`: what a person says of a project, and the presets.
+
+use super::config::user_file;
+use crate::args::Shared;
+use crate::args::config::{PermissionsArgs, TrustArgs};
+use crate::out::{Failure, Paint, json, table};
+use crate::start;
+use ringfence::grants::Store;
+use ringfence_config::edit::{self, Change, change_file};
+use ringfence_model::settings::Trust;
+use ringfence_policy::presets;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn refuse(what: &str) -> Result<(), Failure> {
+    ringfence::under::refuse(what).map_err(|error| Failure::from_error(&error))
+}
+
+/// Writes what is said of a project into the user's settings.
+pub fn trust(args: &TrustArgs) -> Result<ExitCode, Failure> {
+    refuse("trusting a project")?;
+    let shared = Shared { cd: args.directory.clone(), ..Shared::default() };
+    let ready = start::ready(&shared, &[])?;
+    let root = &ready.facts.project_root;
+    let (level, word) = match (args.no, args.forget) {
+        (true, _) => (Trust::Untrusted, "untrusted"),
+        (_, true) => (Trust::Unknown, "unknown"),
+        _ => (Trust::Trusted, "trusted"),
+    };
+    edit::trust(&user_file()?, root, level).map_err(|error| start::config_failure(&error))?;
+    eprintln!("ringfence: {} is {word} now", root.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the preset in force and the grants of sessions, or sets a preset.
+pub fn permissions(args: &PermissionsArgs) -> Result<ExitCode, Failure> {
+    if let Some(id) = &args.withdraw {
+        return withdraw(id);
+    }
+    let ready = start::ready(&args.shared, &[])?;
+    let settings = &ready.resolved.settings;
+    let Some(name) = &args.preset else {
+        let now = presets::of(settings.sandbox_mode.value, settings.approval_policy.value);
+        let paint = Paint::stdout();
+        let rows: Vec<Vec<String>> = presets::PRESETS
+            .iter()
+            .map(|preset| {
+                let mark = if now.is_some_and(|now| now.name == preset.name) { "*" } else { " " };
+                vec![
+                    format!("{mark} {}", preset.name),
+                    preset.mode.to_string(),
+                    preset.policy.to_string(),
+                    preset.about.to_owned(),
+                ]
+            })
+            .collect();
+        json::text_out(&format!(
+            "sandbox {} [{}], approvals {} [{}]\n",
+            settings.sandbox_mode.value,
+            settings.sandbox_mode.origin,
+            settings.approval_policy.value,
+            settings.approval_policy.origin
+        ));
+        json::text_out(table::columns(&rows, "").trim_end());
+        grants(paint)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(preset) = presets::by_name(name) else {
+        let names: Vec<_> = presets::PRESETS.iter().map(|preset| format!("`{}`", preset.name)).collect();
+        return Err(Failure::new(format!("there is no preset `{}`", ringfence_model::text::escape(name)))
+            .hint(format!("use {}", names.join(", "))));
+    };
+    refuse("switching permissions")?;
+    let file = user_file()?;
+    for (key, value) in [("sandbox_mode", preset.mode.to_string()), ("approval_policy", preset.policy.to_string())] {
+        change_file(&file, &[key.to_owned()], &Change::Set(value)).map_err(|error| start::config_failure(&error))?;
+    }
+    // What holds after it may be something else: a project or an administrator may be stricter.
+    let after = start::ready(&args.shared, &[])?.resolved.settings;
+    eprintln!(
+        "ringfence: sandbox {} [{}], approvals {} [{}]",
+        after.sandbox_mode.value, after.sandbox_mode.origin, after.approval_policy.value, after.approval_policy.origin
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn grants(paint: Paint) -> Result<(), Failure> {
+    let home = start::home()?;
+    let mut rows = Vec::new();
+    for session in Store::sessions(&home) {
+        let store = Store::of_session(&home, &session).map_err(|error| Failure::from_error(&error))?;
+        for grant in store.load(now()).map_err(|error| Failure::from_error(&error))? {
+            let shown: Vec<_> = grant.shown.iter().map(|line| ringfence_model::text::escape(line)).collect();
+            rows.push(vec![
+                grant.id.clone(),
+                ringfence_model::text::escape(&session),
+                grant.by.clone(),
+                shown.join("; "),
+            ]);
+        }
+    }
+    if !rows.is_empty() {
+        json::text_out(&format!("\n{}", paint.bold("grants of sessions (withdraw with `--withdraw ID`)")));
+        json::text_out(table::columns(&rows, "  ").trim_end());
+    }
+    Ok(())
+}
+
+fn withdraw(id: &str) -> Result<ExitCode, Failure> {
+    let home = start::home()?;
+    for session in Store::sessions(&home) {
+        let store = Store::of_session(&home, &session).map_err(|error| Failure::from_error(&error))?;
+        if store.withdraw(id, now()).map_err(|error| Failure::from_error(&error))? {
+            eprintln!("ringfence: withdrawn");
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    Err(Failure::new(format!("there is no grant `{}`", ringfence_model::text::escape(id)))
+        .hint("`ringfence permissions` lists them"))
+}
