@@ -63,6 +63,8 @@ const ACTS: &[(&str, &str, Must)] = &[
     ("FS-06 rename above a protected path", "mv sub sub2", Must::Fail),
     ("FS-09 denied file", "cat secret/key", Must::Fail),
     ("FS-09 denied directory", "ls secret", Must::Fail),
+    ("FS-09 denied directory, renamed", "mv secret seen && cat seen/key", Must::Fail),
+    ("FS-09 denied file, renamed", "mv secret/key key && cat key", Must::Fail),
     ("FS-09 glob", "cat src/.env", Must::Fail),
     ("FS-09 glob, renamed", "mv src/.env src/env", Must::Fail),
     ("FS-09 glob, copied by link", "ln src/.env src/env", Must::Fail),
@@ -344,7 +346,7 @@ fn fs_12_commits_work_and_what_runs_programs_stays() {
         wish.git_dirs = vec![GitDir { path: world.abs("ws/.git"), role: GitRole::Main }];
         wish
     };
-    let honest = "git add -A && git -c user.name=a -c user.email=a@b commit -qm two && git stash list && git branch -f b1 \
+    let honest = "git add file-* && git -c user.name=a -c user.email=a@b commit -qm two && git stash list && git branch -f b1 \
                   && git checkout -q b1 && git checkout -q main && git tag -f t1";
     let hostile = [
         "git config core.pager x",
@@ -363,10 +365,10 @@ fn fs_12_commits_work_and_what_runs_programs_stays() {
     let mut wrong = Vec::new();
     for tier in tiers(wish, "fs_12_commits_work_and_what_runs_programs_stays") {
         let wish = wish(backend(tier));
-        let made = format!("echo {tier} > file-{tier} && {honest}");
-        let (outcome, _) = run(&wish, &made).unwrap();
+        let made = format!("exec 2>&1; echo {tier} > file-{tier} && {honest}");
+        let (outcome, said) = run(&wish, &made).unwrap();
         if outcome.exit != Exit::Code(0) {
-            wrong.push(format!("{tier}: commit: {:?} {:#?}", outcome.exit, outcome.denials));
+            wrong.push(format!("{tier}: commit: {:?} {said} {:#?}", outcome.exit, outcome.denials));
         }
         for line in hostile {
             let (outcome, _) = run(&wish, line).unwrap();

@@ -14,7 +14,7 @@ use Insistence::{Must, Should};
 
 /// Devices the command may write to: sinks, sources, and the way to its own terminal.
 const DEVICES: &[&str] =
-    &["/dev/full", "/dev/null", "/dev/ptmx", "/dev/pts", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
+    &["/dev/full", "/dev/null", "/dev/ptmx", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
 
 /// Oldest Landlock ABI with a scope for signals and abstract sockets: without it processes outside can be killed.
 const SCOPED_ABI: u32 = 6;

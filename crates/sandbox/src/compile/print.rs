@@ -80,8 +80,8 @@ pub fn describe(act: &Act) -> String {
         Act::ProxyListener { port } => format!("the proxy listens on port {port} of loopback inside"),
         Act::LandlockRule { path, rights } => format!("Landlock below {}: {}", path.display(), rights.join(" ")),
         Act::LandlockSiblings { path, except, rights } => {
-            let except: Vec<String> = except.iter().map(AbsPath::display).collect();
-            format!("Landlock beside {} below {}: {}", except.join(" "), path.display(), rights.join(" "))
+            let except: Vec<String> = except.iter().map(|path| path.display()).collect();
+            format!("Landlock below {} but for {}: {}", path.display(), except.join(", "), rights.join(" "))
         }
         Act::Landlock { abi, files, scopes, network } => {
             let scopes = if scopes.is_empty() { String::new() } else { format!("; scopes {}", scopes.join(" ")) };

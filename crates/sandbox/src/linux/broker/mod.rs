@@ -124,16 +124,14 @@ impl Enlisted {
     pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
-        let mut secret = [0; 16];
-        io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
         let shared = Arc::new(Shared {
-            secret,
             listener,
             proc: self.prepared.proc,
             proc_device: self.prepared.proc_device,
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),
             waiting: 0.into(),
@@ -176,6 +174,13 @@ impl Drop for Broker {
             let _ = worker.join();
         }
     }
+}
+
+/// Sixteen bytes that nobody foresees.
+fn secret() -> io::Result<[u8; 16]> {
+    let mut secret = [0; 16];
+    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
+    Ok(secret)
 }
 
 #[cfg(test)]

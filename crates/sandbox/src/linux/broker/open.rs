@@ -219,6 +219,12 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     }
     if kind == FileType::CharacterDevice
         && rules.plan.holds == Holds::Everything
+        && let Some(reply) = terminal::shared(job, &entry, stat.st_rdev, wish.ours(), wish.close_on_exec())?
+    {
+        return Ok(reply);
+    }
+    if kind == FileType::CharacterDevice
+        && rules.plan.holds == Holds::Everything
         && !wish.creates()
         && rules.plan.denied.is_empty()
     {

@@ -46,6 +46,9 @@ pub struct BrokerPlan {
     pub also_writable: Vec<AbsPath>,
     /// Islands in the roots.
     pub protected: Vec<Protected>,
+    /// Further directories that keep their names. A mount on a directory holds that only for those in the same mount
+    /// namespace, which the broker isn't.
+    pub pinned: Vec<AbsPath>,
     /// Directories with a list of what may change.
     pub only: Vec<OnlyNames>,
     /// Globs (and in the landlock tier paths) that can't be read.
@@ -113,6 +116,7 @@ impl BrokerPlan {
             roots: Vec::new(),
             also_writable: Vec::new(),
             protected: Vec::new(),
+            pinned: Vec::new(),
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Everything,
@@ -129,6 +133,7 @@ impl BrokerPlan {
                 Act::LandlockRule { path, rights } if rights.iter().any(|right| right == "WRITE_FILE") => {
                     broker.also_writable.push(path.clone());
                 }
+                Act::Pin { path } | Act::Mask { path } => broker.pinned.push(path.clone()),
                 Act::Broker(wish) => broker.add(step, wish),
                 _ => {}
             }
@@ -161,8 +166,7 @@ impl BrokerPlan {
                 protect(path, present.then_some(FileKind::Other), reason);
             }
             Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), "read-only"),
-            // Roots and what is above protected paths keep their names anyway.
-            Brokered::Pin { .. } => {}
+            Brokered::Pin { path } => self.pinned.push(path.clone()),
             Brokered::UnixSockets { allowed } => {
                 self.traps.unix = true;
                 let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
@@ -191,6 +195,7 @@ impl BrokerPlan {
     fn git(&mut self, dir: &AbsPath, role: GitRole, step: &Step) {
         // Its names are judged one by one; that the directory itself stays where it is, is held as for any root.
         self.protected.retain(|held| held.path != *dir);
+        self.pinned.push(dir.clone());
         let mut only = |dir: AbsPath, names: &[&str]| {
             self.only.push(OnlyNames {
                 dir,

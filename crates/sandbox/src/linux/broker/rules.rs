@@ -146,6 +146,7 @@ impl Rules {
         let existing = self.plan.protected.iter().filter(|held| held.found.is_some()).map(|held| held.path.clone());
         let mut below: Vec<_> = existing.filter_map(|path| path.parent()).collect();
         below.extend(inner);
+        below.extend(self.plan.pinned.iter().cloned());
         for path in below {
             let mut at = Some(path);
             while let Some(dir) = at {
@@ -153,7 +154,7 @@ impl Rules {
                 if !within {
                     break;
                 }
-                if let (Some(name), Ok(found)) = (dir.file_name(), open_dir(dir.as_path())) {
+                if let (Some(name), Ok(found)) = (dir.file_name(), open_any(dir.as_path())) {
                     let entry = (file_id(&rustix::fs::fstat(&found)?), name.as_bytes().to_vec());
                     let folded = fold(&entry.1);
                     if !self.pinned.contains(&entry) {
@@ -477,7 +478,10 @@ impl Rules {
     pub fn frees_denied(&self, from: &[u8], to: &[u8]) -> Option<Refusal> {
         let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {
             PathPattern::Glob(glob) => !glob.stays_covered(from, to),
-            PathPattern::Path(exact) => is_below(exact.as_path().as_os_str().as_bytes(), from),
+            PathPattern::Path(exact) => {
+                let exact = exact.as_path().as_os_str().as_bytes();
+                is_below(exact, from) || (is_below(from, exact) && !is_below(to, exact))
+            }
         })?;
         Some(Refusal {
             errno: Errno::ACCESS,
@@ -520,6 +524,10 @@ fn outside_roots(path: &[u8]) -> Refusal {
             .into_iter()
             .collect(),
     }
+}
+
+fn open_any(path: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn open_dir(path: &Path) -> io::Result<OwnedFd> {

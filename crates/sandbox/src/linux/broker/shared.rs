@@ -22,8 +22,6 @@ pub struct Shared {
     pub inside: Inside,
     /// The command has executed its program.
     pub launched: AtomicBool,
-    /// A random number, by which a process is known that shares this memory.
-    pub secret: [u8; 16],
     /// Counts changes of umasks.
     pub umask_generation: AtomicU64,
     /// Threads that wait for a caller's blocking open or connect.

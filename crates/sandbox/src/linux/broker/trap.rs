@@ -129,6 +129,9 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     rows
 }
 
+/// The old way to packet sockets; deprecated, and still there.
+const SOCK_PACKET: i32 = 10;
+
 /// What a missing namespace would have held: queues and shared memory of System V and POSIX, and, with network off, every
 /// internet protocol but TCP and UDP.
 #[must_use]
@@ -153,7 +156,7 @@ pub fn without_namespaces(offline: bool) -> Vec<Row> {
     if offline {
         for family in [libc::AF_INET, libc::AF_INET6] {
             let family = Equal(0, family.cast_unsigned());
-            for kind in [libc::SOCK_RAW, libc::SOCK_SEQPACKET, libc::SOCK_RDM, libc::SOCK_DCCP, libc::SOCK_PACKET] {
+            for kind in [libc::SOCK_RAW, libc::SOCK_SEQPACKET, libc::SOCK_RDM, libc::SOCK_DCCP, SOCK_PACKET] {
                 let when = [family, Masked(1, 0xf, kind.cast_unsigned())];
                 rows.push(Row::when("socket", &when, Action::Errno(libc::EPERM)));
             }

@@ -33,6 +33,7 @@ impl Scratch {
             roots: Vec::new(),
             also_writable: Vec::new(),
             protected: Vec::new(),
+            pinned: Vec::new(),
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Only(Vec::new()),
