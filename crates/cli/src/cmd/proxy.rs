@@ -6,6 +6,7 @@ use crate::start;
 use ringfence::network::egress::event::{Event, Verdict};
 use ringfence::network::egress::standalone::Listen;
 use ringfence::{Opening, Session};
+use ringfence_model::{Origin, Sourced};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::ExitCode;
@@ -15,7 +16,12 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
     if let Some(ProxyCommand::Connect(connect)) = &args.other {
         return connect_through(connect);
     }
-    let ready = start::ready(&args.shared, &[])?;
+    let mut ready = start::ready(&args.shared, &[])?;
+    // Running it says that there is network, through it: whether commands of this machine have any is another matter.
+    let network = &mut ready.resolved.settings.network;
+    for switch in [&mut network.access, &mut network.proxy] {
+        *switch = Sourced::new(true, Origin::builtin("`ringfence proxy`"));
+    }
     if !args.shared.json {
         notices::print(&start::notices(&ready));
     }

@@ -68,13 +68,13 @@ impl Secrets {
     pub(super) fn put_into(&self, target: &Target, request: &mut Request<Body>) {
         for secret in self.0.iter().filter(|secret| secret.belongs_to(target)) {
             match &secret.place {
-                Place::Header(name) => secret.into_header(name, request.headers_mut()),
+                Place::Header(name) => secret.put_header(name, request.headers_mut()),
                 Place::Query(name) => {
-                    if let Some(uri) = secret.into_query(name, request.uri()) {
+                    if let Some(uri) = secret.put_query(name, request.uri()) {
                         *request.uri_mut() = uri;
                     }
                 }
-                Place::Basic(user) => secret.into_basic(user, request.headers_mut()),
+                Place::Basic(user) => secret.put_basic(user, request.headers_mut()),
             }
         }
     }
@@ -89,7 +89,7 @@ impl Secret {
     }
 
     /// Replaces the placeholder in the header; a header that isn't there is added.
-    fn into_header(&self, name: &HeaderName, headers: &mut HeaderMap) {
+    fn put_header(&self, name: &HeaderName, headers: &mut HeaderMap) {
         let text = match headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()) {
             Some(text) if text.contains(&self.placeholder) => text.replace(&self.placeholder, &self.value.0),
             // The command brought a credential of its own.
@@ -101,7 +101,7 @@ impl Secret {
     }
 
     /// Replaces the placeholder in the user's password; without authorization it is added.
-    fn into_basic(&self, user: &str, headers: &mut HeaderMap) {
+    fn put_basic(&self, user: &str, headers: &mut HeaderMap) {
         if let Some(present) = headers.get(AUTHORIZATION) {
             let brought = format!("Basic {}", base64(format!("{user}:{}", self.placeholder).as_bytes()));
             if present.as_bytes() != brought.as_bytes() {
@@ -112,7 +112,7 @@ impl Secret {
     }
 
     /// Replaces the parameter's value if it is the placeholder; a parameter that isn't there is added.
-    fn into_query(&self, name: &str, uri: &Uri) -> Option<Uri> {
+    fn put_query(&self, name: &str, uri: &Uri) -> Option<Uri> {
         let value = encode(&self.value.0);
         let mut found = false;
         let mut pairs: Vec<String> = Vec::new();
