@@ -434,7 +434,7 @@ fn marks(basis: &Basis<'_>, exec: &Exec, reading: &Reading, placement: &Placemen
 }
 
 fn only_backslashes(word: &OsText) -> bool {
-    word.as_str().is_some_and(|text| !text.chars().any(|c| ringfence_model::text::is_deceptive(c)))
+    word.as_str().is_some_and(|text| !text.chars().any(ringfence_model::text::is_deceptive))
 }
 
 fn protected_above(path: &AbsPath) -> Option<&'static str> {

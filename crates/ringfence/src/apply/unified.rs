@@ -199,9 +199,8 @@ impl<'p> Reader<'p> {
 
     /// `\ No newline at end of file` is about the line before it.
     fn no_newline(&mut self, hunk: &mut Hunk) {
-        match hunk.lines.last() {
-            Some(Line::Add(_) | Line::Keep(_)) => hunk.no_newline = true,
-            _ => {}
+        if let Some(Line::Add(_) | Line::Keep(_)) = hunk.lines.last() {
+            hunk.no_newline = true;
         }
         self.at += 1;
     }

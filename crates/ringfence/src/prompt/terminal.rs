@@ -137,9 +137,8 @@ impl<T: Tty> TerminalApprover<T> {
         show_all(taken.as_mut(), &render::list(asked, look), look)?;
         taken.drain().map_err(failed)?;
         loop {
-            match next_key(taken.as_mut())? {
-                key @ (Key::Yes | Key::No | Key::Quit | Key::OneByOne) => return Ok(key),
-                _ => {}
+            if let key @ (Key::Yes | Key::No | Key::Quit | Key::OneByOne) = next_key(taken.as_mut())? {
+                return Ok(key);
             }
         }
     }

@@ -19,7 +19,7 @@ pub use apply::{Applied, ApplyError};
 pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
 pub use open::{OpenError, Opening, redactor, reviewer};
-pub use perform::{Cancel, Flow, PerformError, RunError, Running, Streams};
+pub use perform::{Cancel, Flow, OnStart, PerformError, RunError, Running, Streams};
 pub use rules::load as load_rules;
 
 use crate::approver::{Approver, Gate};

@@ -125,6 +125,9 @@ impl Cancel {
     }
 }
 
+/// What looks at a command when it has started.
+pub type OnStart<'f> = Box<dyn FnOnce(Running<'_>) + 'f>;
+
 /// How one action goes: its streams, its cancelling, and what looks at it when it runs.
 #[derive(Default)]
 pub struct Flow<'f> {
@@ -133,7 +136,7 @@ pub struct Flow<'f> {
     /// What cancels it.
     pub cancel: Cancel,
     /// Called once when the command runs, with our ends of its pipes and the plan that holds it.
-    pub on_start: Option<Box<dyn FnOnce(Running<'_>) + 'f>>,
+    pub on_start: Option<OnStart<'f>>,
 }
 
 /// A command that has just started.
@@ -410,15 +413,12 @@ fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> R
 }
 
 #[cfg(target_os = "linux")]
-type OnStart<'f> = Option<Box<dyn FnOnce(Running<'_>) + 'f>>;
-
-#[cfg(target_os = "linux")]
 fn run_in<'f>(
     sandbox: &Sandbox,
     command: Command,
     cancel: &Cancel,
-    on_start: OnStart<'f>,
-) -> Result<Outcome, (StartError, OnStart<'f>)> {
+    on_start: Option<OnStart<'f>>,
+) -> Result<Outcome, (StartError, Option<OnStart<'f>>)> {
     let mut running = match sandbox.spawn(command, None) {
         Ok(running) => running,
         Err(error) => return Err((error, on_start)),
