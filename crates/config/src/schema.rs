@@ -107,7 +107,10 @@ pub fn requirements() -> Value {
 fn finish(mut root: Value, name: &str, description: &str, defs: Value) -> Value {
     if let Some(map) = root.as_object_mut() {
         map.insert("$schema".into(), json!(DRAFT));
-        map.insert("$id".into(), json!(format!("https://ringfence.dev/schema/{name}.schema.json")));
+        map.insert(
+            "$id".into(),
+            json!(format!("https://ringfence.dev/schema/{}.json", name.trim_end_matches(".toml"))),
+        );
         map.insert("title".into(), json!(name));
         map.insert("description".into(), json!(description));
         map.insert("$defs".into(), defs);
