@@ -14,6 +14,7 @@ mod common;
 pub mod landlock;
 mod landlock_tier;
 mod linux;
+mod macos;
 mod paths;
 pub mod print;
 
@@ -64,6 +65,7 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
     match tier {
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
         Tier::Namespaces => linux::namespaces(wish, host),
+        Tier::Seatbelt => macos::seatbelt(wish, host),
         Tier::Landlock => landlock_tier::plan(wish, host),
         other => Err(Unenforceable {
             unmet: vec![Unmet {
