@@ -7,11 +7,13 @@ use crate::start::{self, More, Ready};
 use ringfence_model::mode::{Backend, Tier};
 use ringfence_model::{Confinement, OsText};
 use ringfence_sandbox::host::HostFacts;
-use ringfence_sandbox::{Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
+use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
 use std::process::ExitCode;
 
 /// Runs the command in the sandbox that settings resolve to.
 pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
+    // The kernel makes namespaces while the settings are read.
+    let ahead = if args.dry_run { None } else { Ahead::begin() };
     let mut more = vec![More::Env(&args.environment)];
     more.extend(args.timeout.as_deref().map(More::Timeout));
     let ready = start::ready(&args.shared, &more)?;
@@ -25,15 +27,20 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
-    let (plan, outcome) = start(plan, &wish, &argv)?;
+    let (plan, outcome) = start(plan, &wish, &argv, ahead)?;
     finish(args, &ready, &plan, &argv, outcome)
 }
 
 /// Starts the command under `plan`; where that tier turns out not to hold here and no tier was asked for by name, under
 /// the next one that does.
-fn start(plan: Plan, wish: &Confinement, argv: &[OsText]) -> Result<(Plan, Outcome), Failure> {
+fn start(
+    plan: Plan,
+    wish: &Confinement,
+    argv: &[OsText],
+    ahead: Option<Ahead>,
+) -> Result<(Plan, Outcome), Failure> {
     let tried = plan.tier;
-    match spawn(plan, argv) {
+    match spawn(plan, argv, ahead) {
         Ok(ran) => Ok(ran),
         Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => {
             let facts = ringfence_sandbox::probe::survey().facts;
@@ -41,7 +48,7 @@ fn start(plan: Plan, wish: &Confinement, argv: &[OsText]) -> Result<(Plan, Outco
             let Some(next) = next else { return Err(start_failure(&error)) };
             let options = Options { tier: Some(next) };
             let plan = compile(wish, &facts, &options).map_err(|error| super::plan::unenforceable(&error))?;
-            spawn(plan, argv).map_err(|error| start_failure(&error))
+            spawn(plan, argv, None).map_err(|error| start_failure(&error))
         }
         Err(error) => Err(start_failure(&error)),
     }
@@ -55,11 +62,11 @@ fn rank(tier: Tier) -> u8 {
     }
 }
 
-fn spawn(plan: Plan, argv: &[OsText]) -> Result<(Plan, Outcome), StartError> {
+fn spawn(plan: Plan, argv: &[OsText], ahead: Option<Ahead>) -> Result<(Plan, Outcome), StartError> {
     let sandbox = Sandbox::new(plan)?;
     let mut command = Command::new(argv.iter().cloned());
     command.signals = Signals::Forward;
-    let outcome = sandbox.spawn(command, None)?.wait();
+    let outcome = sandbox.spawn_ahead(ahead, command, None)?.wait();
     Ok((sandbox.plan().clone(), outcome))
 }
 
