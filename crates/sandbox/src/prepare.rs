@@ -40,9 +40,10 @@ pub(crate) fn slots(count: usize, filled: &[i32]) -> Vec<AtomicI32> {
     (0..count).map(|index| AtomicI32::new(filled.get(index).copied().unwrap_or(-1))).collect()
 }
 
-/// Turns the steps of a plan into operations.
-pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, StartError> {
-    let mut builder = Builder::default();
+/// Turns the steps of a plan into operations. The command's own terminal, if it has one, becomes `/dev/console`, that
+/// programs find a name for it.
+pub(crate) fn prepare(plan: &Plan, terminal: Option<CString>) -> Result<Prepared, StartError> {
+    let mut builder = Builder { terminal, ..Builder::default() };
     // What will be writable is copied before everything becomes read-only, since read-only copies could, inside an outer
     // user namespace, not be made writable again.
     let tree = plan.steps.iter().position(|step| step.act == Act::ReadOnlyTree);
@@ -87,6 +88,7 @@ struct Builder {
     each: Vec<Operation>,
     join: Option<Operation>,
     per_command: bool,
+    terminal: Option<CString>,
     step: u32,
     lenience: Option<Lenience>,
 }
@@ -325,6 +327,11 @@ impl Builder {
             // That the copy is read-only doesn't matter: writing to a device isn't writing to its file system.
             let path = c_string(node.as_bytes())?;
             self.push(Op::BindNode { from: at, dir: tree, path });
+        }
+        if let Some(path) = self.terminal.take() {
+            let (from, copy) = (self.slot(), self.slot());
+            self.push(Op::KeepTree { path, from, to: copy });
+            self.push(Op::PlaceKept { dir: tree, path: vec![c_string(b"console")?], from, tree: copy });
         }
         for (name, target) in [
             ("fd", "/proc/self/fd"),

@@ -10,6 +10,7 @@ use ringfence_model::units::{ByteSize, Span};
 use ringfence_model::{Origin, SandboxMode, Sourced};
 use ringfence_sandbox::compile::{Options, compile, print};
 use ringfence_sandbox::host::HostFacts;
+use ringfence_sandbox::plan::{Act, Plan};
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +43,20 @@ fn wishes() -> Vec<(&'static str, Confinement)> {
     ]
 }
 
+/// What another system's own tool is given.
+fn native(plan: &Plan) -> String {
+    let mut text = String::new();
+    for step in &plan.steps {
+        if let Act::Native { kind, lines } = &step.act {
+            text.push_str(&format!("-- {kind}\n"));
+            for line in lines {
+                text.push_str(&format!("{}\n", line.display()));
+            }
+        }
+    }
+    text
+}
+
 #[test]
 fn plans_of_recorded_hosts_are_as_recorded() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -59,6 +74,7 @@ fn plans_of_recorded_hosts_are_as_recorded() {
             let plan = match compile(&wish, &facts, &Options::default()) {
                 Ok(plan) if plan.tier == ringfence_model::Tier::Namespaces => print::text(&plan),
                 Ok(plan) if plan.tier == ringfence_model::Tier::Unconfined => print::text(&plan),
+                Ok(plan) if plan.tier == ringfence_model::Tier::Seatbelt => print::text(&plan) + &native(&plan),
                 Ok(plan) => format!("the `{}` tier\n", plan.tier),
                 Err(error) => format!("unenforceable: {error}\n"),
             };

@@ -8,11 +8,13 @@ use crate::start::{self, More, Ready};
 use ringfence_model::mode::{Backend, Tier};
 use ringfence_model::{Confinement, OsText};
 use ringfence_sandbox::host::HostFacts;
-use ringfence_sandbox::{Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
+use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
 use std::process::ExitCode;
 
 /// Runs the command in the sandbox that settings resolve to.
 pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
+    // The kernel makes namespaces while the settings are read.
+    let ahead = if args.dry_run { None } else { Ahead::begin() };
     let mut more = vec![More::Env(&args.environment)];
     more.extend(args.timeout.as_deref().map(More::Timeout));
     let ready = start::ready(&args.shared, &more)?;
@@ -30,7 +32,7 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
-    let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref())?;
+    let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref(), ahead)?;
     outcome.denials.extend(managed::finish(network));
     finish(args, &ready, &plan, &argv, outcome)
 }
@@ -42,9 +44,10 @@ fn start(
     wish: &Confinement,
     argv: &[OsText],
     network: Option<&Managed>,
+    ahead: Option<Ahead>,
 ) -> Result<(Plan, Outcome), Failure> {
     let tried = plan.tier;
-    match spawn(plan, argv, network) {
+    match spawn(plan, argv, network, ahead) {
         Ok(ran) => Ok(ran),
         Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => {
             let facts = ringfence_sandbox::probe::survey().facts;
@@ -52,7 +55,7 @@ fn start(
             let Some(next) = next else { return Err(start_failure(&error)) };
             let options = Options { tier: Some(next) };
             let plan = compile(wish, &facts, &options).map_err(|error| super::plan::unenforceable(&error))?;
-            spawn(plan, argv, network).map_err(|error| start_failure(&error))
+            spawn(plan, argv, network, None).map_err(|error| start_failure(&error))
         }
         Err(error) => Err(start_failure(&error)),
     }
@@ -66,11 +69,16 @@ fn rank(tier: Tier) -> u8 {
     }
 }
 
-fn spawn(plan: Plan, argv: &[OsText], network: Option<&Managed>) -> Result<(Plan, Outcome), StartError> {
+fn spawn(
+    plan: Plan,
+    argv: &[OsText],
+    network: Option<&Managed>,
+    ahead: Option<Ahead>,
+) -> Result<(Plan, Outcome), StartError> {
     let sandbox = Sandbox::new(plan)?;
     let mut command = Command::new(argv.iter().cloned());
     command.signals = Signals::Forward;
-    let mut running = sandbox.spawn(command, None)?;
+    let mut running = sandbox.spawn_ahead(ahead, command, None)?;
     managed::serve(network, &mut running)?;
     let outcome = running.wait();
     Ok((sandbox.plan().clone(), outcome))

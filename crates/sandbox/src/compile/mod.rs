@@ -15,6 +15,7 @@ mod common;
 pub mod landlock;
 mod landlock_tier;
 mod linux;
+mod macos;
 mod paths;
 pub mod print;
 
@@ -66,6 +67,7 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
         Tier::Namespaces => linux::namespaces(wish, host),
         Tier::Bwrap => bwrap_tier::plan(wish, host),
+        Tier::Seatbelt => macos::seatbelt(wish, host),
         Tier::Landlock => landlock_tier::plan(wish, host),
         other => Err(Unenforceable {
             unmet: vec![Unmet {

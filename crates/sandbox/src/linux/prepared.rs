@@ -38,7 +38,7 @@ pub struct Prepared {
 
 impl Prepared {
     pub(super) fn new(sandbox: Sandbox) -> Result<Self, StartError> {
-        let prepare::Prepared { tree, each, join, slots: count, ruleset } = prepare::prepare(sandbox.plan())?;
+        let prepare::Prepared { tree, each, join, slots: count, ruleset } = prepare::prepare(sandbox.plan(), None)?;
         if sandbox.plan().tier == ringfence_model::Tier::Landlock {
             return Ok(Self {
                 sandbox,

@@ -72,7 +72,8 @@ impl Sandbox {
             Some(broker) => Some(broker),
             None => self.broker()?,
         };
-        let prepared = prepare::prepare(&self.plan)?;
+        let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
+        let prepared = prepare::prepare(&self.plan, terminal.as_ref().and_then(Terminal::path))?;
         let streams = Streams::open(&command)?;
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
             Some(ahead) => ahead.first,
@@ -84,7 +85,6 @@ impl Sandbox {
         };
         let (program, ruleset) = prepared.whole();
         first.give_work(self.work(program));
-        let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         // The filter is made while process 1 mounts.
         let filter = self.filter(broker.as_deref())?;
         let listener = broker.is_some();

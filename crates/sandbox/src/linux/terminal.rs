@@ -1,6 +1,7 @@
 //! The terminal: whose foreground it is, and its modes, remembered before and restored after.
 
 use crate::sys::{process, signal};
+use std::ffi::CString;
 
 /// The terminal as it was before the command.
 #[derive(Debug)]
@@ -19,6 +20,13 @@ impl Terminal {
             let foreground = signal::foreground(descriptor).is_ok_and(|group| group == process::getpgrp());
             Some(Self { descriptor, modes, foreground })
         })
+    }
+
+    /// Its name on the host, if it is a pseudo-terminal.
+    pub(crate) fn path(&self) -> Option<CString> {
+        let name = std::fs::read_link(format!("/proc/self/fd/{}", self.descriptor)).ok()?;
+        let pseudo = name.starts_with("/dev/pts");
+        CString::new(name.into_os_string().into_encoded_bytes()).ok().filter(|_| pseudo)
     }
 
     /// The descriptor, if our group has the foreground.

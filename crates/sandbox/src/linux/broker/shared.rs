@@ -20,6 +20,8 @@ pub struct Shared {
     pub record: Record,
     /// Sockets made inside.
     pub inside: Inside,
+    /// A random number, by which a process is known that shares this memory.
+    pub secret: [u8; 16],
     /// The command has executed its program.
     pub launched: AtomicBool,
     /// Counts changes of umasks.
