@@ -63,6 +63,18 @@ fn outside_crates_stay_where_they_belong() {
     }
 }
 
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let page = std::fs::read_to_string(root().join("docs/dependencies.md")).expect("docs/dependencies.md");
+    let ours: BTreeSet<&str> = LAYERS.iter().map(|layer| layer.package).collect();
+    let missing: BTreeSet<String> = imports()
+        .into_iter()
+        .map(|(_, dependency)| dependency)
+        .filter(|name| !ours.contains(name.as_str()) && !page.contains(&format!("| `{name}` |")))
+        .collect();
+    assert!(missing.is_empty(), "dependencies without a row in docs/dependencies.md: {missing:?}");
+}
+
 /// Every source file of the product.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -164,7 +176,7 @@ fn the_run_path_links_few_packages() {
         text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).collect();
     assert!(
         packages.len() <= RUN_PATH_PACKAGES,
-        "{} packages are linked into `ringfence`, {RUN_PATH_PACKAGES} is the bound: {packages:?}",
+        "{} packages are linked into the plain run path, {RUN_PATH_PACKAGES} is the bound: {packages:?}",
         packages.len()
     );
     println!("{} packages", packages.len());

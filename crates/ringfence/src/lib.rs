@@ -26,9 +26,9 @@ pub mod apply;
 pub mod approver;
 pub mod facts;
 pub mod grants;
-pub mod prompt;
 #[cfg(all(feature = "egress", unix))]
 pub mod network;
+pub mod prompt;
 pub mod session;
 pub mod under;
 

@@ -2,9 +2,11 @@
 
 pub mod config;
 pub mod decide;
+pub mod files;
 pub mod hot;
 pub mod log;
 pub mod platform;
+pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod rules;
@@ -56,6 +58,8 @@ pub enum Command {
     Prove(ProveArgs),
     /// Explain a denial: what was refused, by which rule, and what would allow it
     Why(WhyArgs),
+    /// Apply a patch: all of it or nothing, judged like any other change of files
+    Apply(files::ApplyArgs),
     /// Check, list, test and change command rules
     #[command(alias = "execpolicy")]
     Rules(rules::RulesArgs),
@@ -65,6 +69,10 @@ pub enum Command {
     Trust(config::TrustArgs),
     /// Show and switch presets of sandbox and approvals; list and withdraw grants
     Permissions(config::PermissionsArgs),
+    /// Bring the settings of another agent along; nothing is widened
+    Import(files::ImportArgs),
+    /// Sign, verify and serve policy bundles
+    Policy(policy::PolicyArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
     /// Run the proxy of the managed network alone, for any sandbox, virtual machine or container

@@ -1,16 +1,18 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
-#[cfg(target_os = "linux")]
+mod apply;
 mod ask;
 mod completions;
 mod config;
 #[cfg(target_os = "linux")]
 mod decide;
 mod doctor;
+mod import;
 mod log;
 #[cfg(target_os = "linux")]
 mod managed;
 pub mod plan;
+mod policy;
 #[cfg(target_os = "linux")]
 mod prove;
 #[cfg(all(feature = "proxy", unix))]
@@ -40,6 +42,9 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Config(args) => config::main(&args),
         Command::Trust(args) => trust::trust(&args),
         Command::Permissions(args) => trust::permissions(&args),
+        Command::Apply(args) => apply::main(&args),
+        Command::Import(args) => import::main(&args),
+        Command::Policy(args) => policy::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),

@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 /// A command with nothing of this machine's own proxy settings; none, said so, if the program isn't here.
 fn program(test: &str, name: &str, world: &World) -> Option<Command> {
-    let found = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).any(|dir| dir.join(name).is_file());
+    let found = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .any(|dir| dir.join(name).is_file());
     if !found {
         eprintln!("SKIPPED: {test}: `{name}` isn't on this machine");
         return None;
@@ -17,11 +20,16 @@ fn program(test: &str, name: &str, world: &World) -> Option<Command> {
     let mut command = Command::new(name);
     for (variable, _) in std::env::vars_os() {
         let lower = variable.to_string_lossy().to_lowercase();
-        if lower.contains("proxy") || lower.starts_with("pip_") || lower.starts_with("npm_") || lower.starts_with("cargo_") {
+        if lower.contains("proxy")
+            || lower.starts_with("pip_")
+            || lower.starts_with("npm_")
+            || lower.starts_with("cargo_")
+        {
             command.env_remove(variable);
         }
     }
-    let place = ProxyPlace { http_port: world.http.port(), socks_port: world.socks.port(), ca_file: None, connector: None };
+    let place =
+        ProxyPlace { http_port: world.http.port(), socks_port: world.socks.port(), ca_file: None, connector: None };
     // The Java variable makes every Java program talk; nothing here is one.
     command.envs(variables(&place).into_iter().filter(|(name, _)| *name != "JAVA_TOOL_OPTIONS"));
     Some(command)
@@ -30,7 +38,12 @@ fn program(test: &str, name: &str, world: &World) -> Option<Command> {
 async fn run(mut command: Command) -> Output {
     let shown = format!("{command:?}");
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert!(output.status.success(), "{shown}\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{shown}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -46,16 +59,24 @@ async fn files(files: HashMap<String, Vec<u8>>) -> u16 {
                 let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
                     let body = files.get(request.uri().path()).cloned();
                     async move {
-                        let mut response = http::Response::new(http_body_util::Full::new(bytes::Bytes::from(body.clone().unwrap_or_default())));
+                        let mut response = http::Response::new(http_body_util::Full::new(bytes::Bytes::from(
+                            body.clone().unwrap_or_default(),
+                        )));
                         if body.is_none() {
                             *response.status_mut() = http::StatusCode::NOT_FOUND;
                         }
-                        let kind = if request.uri().path().starts_with("/simple") { "text/html" } else { "application/octet-stream" };
+                        let kind = if request.uri().path().starts_with("/simple") {
+                            "text/html"
+                        } else {
+                            "application/octet-stream"
+                        };
                         response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
                         Ok::<_, std::convert::Infallible>(response)
                     }
                 });
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
+                    .await;
             });
         }
     });
@@ -102,7 +123,9 @@ async fn git_clones_through_the_proxy() {
     let source = directory.path().join("source");
     let script = "git init -q . && echo hello > file && git add file && git -c user.name=x -c user.email=x@x commit -qm one && git update-server-info";
     std::fs::create_dir(&source).unwrap();
-    let Some(mut make) = program("git_clones_through_the_proxy", "git", &world).map(|_| Command::new("sh")) else { return };
+    let Some(mut make) = program("git_clones_through_the_proxy", "git", &world).map(|_| Command::new("sh")) else {
+        return;
+    };
     make.args(["-c", script]).current_dir(&source);
     run(make).await;
     let mut served = HashMap::new();
@@ -112,7 +135,9 @@ async fn git_clones_through_the_proxy() {
     clone.args(["clone", "-q", &format!("http://git.test:{port}/repo.git"), "copy"]).current_dir(directory.path());
     run(clone).await;
     assert_eq!(std::fs::read_to_string(directory.path().join("copy/file")).unwrap(), "hello\n");
-    assert!(world.events_until(3).await.iter().all(|event| event.verdict == Verdict::Allowed && event.host == "git.test"));
+    assert!(
+        world.events_until(3).await.iter().all(|event| event.verdict == Verdict::Allowed && event.host == "git.test")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,18 +148,36 @@ async fn pip_and_python_through_the_proxy() {
     let page = b"<!DOCTYPE html><html><body><a href=\"/files/thing-1.0-py3-none-any.whl\">thing-1.0-py3-none-any.whl</a></body></html>";
     let directory = tempfile::tempdir().unwrap();
     let Some(mut make) = program(test, "python3", &world) else { return };
-    make.args(["-c", "import zipfile\nz = zipfile.ZipFile('thing-1.0-py3-none-any.whl', 'w')\nz.writestr('thing.py', 'x = 1')\n\
+    make.args([
+        "-c",
+        "import zipfile\nz = zipfile.ZipFile('thing-1.0-py3-none-any.whl', 'w')\nz.writestr('thing.py', 'x = 1')\n\
         z.writestr('thing-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n')\n\
         z.writestr('thing-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
-        z.writestr('thing-1.0.dist-info/RECORD', '')\nz.close()"])
-        .current_dir(directory.path());
+        z.writestr('thing-1.0.dist-info/RECORD', '')\nz.close()",
+    ])
+    .current_dir(directory.path());
     run(make).await;
     let wheel = std::fs::read(directory.path().join("thing-1.0-py3-none-any.whl")).unwrap();
-    let port = files(HashMap::from([("/simple/thing/".to_owned(), page.to_vec()), ("/files/thing-1.0-py3-none-any.whl".to_owned(), wheel)])).await;
+    let port = files(HashMap::from([
+        ("/simple/thing/".to_owned(), page.to_vec()),
+        ("/files/thing-1.0-py3-none-any.whl".to_owned(), wheel),
+    ]))
+    .await;
     let Some(mut pip) = program(test, "python3", &world) else { return };
-    pip.args(["-m", "pip", "download", "-q", "--no-cache-dir", "--no-deps", "--disable-pip-version-check", "--trusted-host", "pypi.test", "--index-url"])
-        .args([&format!("http://pypi.test:{port}/simple/"), "-d", "got", "thing"])
-        .current_dir(directory.path());
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-cache-dir",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--trusted-host",
+        "pypi.test",
+        "--index-url",
+    ])
+    .args([&format!("http://pypi.test:{port}/simple/"), "-d", "got", "thing"])
+    .current_dir(directory.path());
     run(pip).await;
     assert!(directory.path().join("got/thing-1.0-py3-none-any.whl").exists());
     let Some(mut python) = program(test, "python3", &world) else { return };
@@ -167,7 +210,11 @@ async fn cargo_through_the_proxy() {
     world.public("crates.test");
     let index = br#"{"name":"thing","vers":"1.0.0","deps":[],"cksum":"0000000000000000000000000000000000000000000000000000000000000000","features":{},"yanked":false}"#;
     let config = br#"{"dl":"http://crates.test/dl"}"#;
-    let port = files(HashMap::from([("/config.json".to_owned(), config.to_vec()), ("/th/in/thing".to_owned(), index.to_vec())])).await;
+    let port = files(HashMap::from([
+        ("/config.json".to_owned(), config.to_vec()),
+        ("/th/in/thing".to_owned(), index.to_vec()),
+    ]))
+    .await;
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(directory.path().join("src")).unwrap();
     std::fs::write(directory.path().join("src/lib.rs"), "").unwrap();
