@@ -25,7 +25,7 @@ pub struct Ready {
 /// Gathers and resolves.
 pub fn ready(shared: &Shared, more: &[More<'_>]) -> Result<Ready, Failure> {
     let start = Start::ambient(shared.cd.as_deref()).map_err(|error| Failure::from_error(&error))?;
-    let resolved = ringfence_config::load(&request(shared, more, &start)?).map_err(|error| config_failure(&error))?;
+    let resolved = crate::cmd::policy::load(&request(shared, more, &start)?).map_err(|error| config_failure(&error))?;
     let project = (resolved.project.root.clone(), resolved.project.version_controlled);
     let facts = facts::gather(&start, &resolved.settings, project, &[]);
     Ok(Ready { resolved, facts, start })

@@ -333,20 +333,3 @@ fn a_patch_is_applied_whole_or_not() {
     place.run(["apply", &patch]).ends(126);
     assert!(!place.path("ws/.git/hooks/pre-commit").exists());
 }
-
-#[test]
-fn a_policy_bundle_is_signed_and_verified() {
-    let place = Place::new();
-    place.write("ws/requirements.toml", "allowed_sandbox_modes = [\"read-only\", \"workspace-write\"]\n");
-    let public = place.run(["policy", "keygen", "secret"]).ends(0).out;
-    let sign = ["policy", "sign", "requirements.toml", "--key", "secret", "--audience", "team", "-o", "bundle.json"];
-    place.run(sign).ends(0).says("version 1");
-    place.run(sign).ends(0).says("version 2");
-    let verify =
-        |audience: &str| place.run(["policy", "verify", "bundle.json", "--key", public.trim(), "--audience", audience]);
-    assert!(verify("team").ends(0).out.contains("version 2"));
-    verify("others").ends(1);
-    let text = place.read("ws/bundle.json").replace("workspace-write", "danger-full-access");
-    place.write("ws/bundle.json", &text);
-    verify("team").ends(1);
-}

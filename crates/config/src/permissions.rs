@@ -66,12 +66,15 @@ pub fn check_all(profiles: &Table) -> Vec<Problem> {
     problems
 }
 
+/// Own profiles by name, parent first.
+type Chain<'p> = Vec<(&'p str, &'p Node)>;
+
 /// The built-in profile that a chain begins with, and the own ones that follow, parent first.
 fn chain<'p>(
     profiles: Option<&'p Table>,
     name: &str,
     asked: &Origin,
-) -> Result<(Option<&'static str>, Vec<(&'p str, &'p Node)>), Problem> {
+) -> Result<(Option<&'static str>, Chain<'p>), Problem> {
     let mut chain: Vec<(&str, &Node)> = Vec::new();
     let mut next = (name.to_owned(), asked.clone());
     loop {

@@ -1,5 +1,7 @@
 //! Laws that hold for every stack of layers and every set of requirements.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::Start;

@@ -1,5 +1,7 @@
 //! Every pair of layers × every key: what the two say together follows from the key's row and from nothing else.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::{Start, abs};

@@ -1,5 +1,7 @@
 //! What a person sees of settings, and how files are checked and compared without a start.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::Start;

@@ -67,6 +67,8 @@ fn cf_02_what_others_can_write_is_refused() {
         let missing = file.with_file_name("none");
         assert!(refused(&missing).contains("others can write this directory"), "who can write it can remove the file");
     }
+    let nowhere = parent.join("no").join("such");
+    assert_eq!(read_owned(&nowhere, 0).expect("reads"), None, "nothing is there to distrust");
     mode(&parent, 0o755);
     chown(&parent, Some(1000), None).expect("root may");
     assert!(refused(&file).contains("this directory belongs to user 1000, not to root"));

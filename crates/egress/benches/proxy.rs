@@ -109,6 +109,7 @@ fn serve(origin_port: &str) {
         sink: Arc::new(NoSink),
         limits: Limits::default(),
         upstream: None,
+        datagrams: false,
     };
     let listen = Listen { http: vec!["127.0.0.1:0".parse().unwrap()], socks: Vec::new() };
     let proxy = standalone::run(options, &listen).unwrap();
@@ -159,7 +160,7 @@ fn start(name: &'static str, program: &str, arguments: &[&str], port: u16) -> Op
         println!("SKIPPED: {name}: not on this machine");
         return None;
     };
-    for _ in 0..200 {
+    for _ in 0..600 {
         if TcpStream::connect(at).is_ok() {
             return Some(Contender { name, at: Some(at), process: Some(process) });
         }
@@ -184,15 +185,17 @@ fn squid() -> Option<Contender> {
     let port = free_port();
     let directory = std::env::temp_dir().join(format!("bench-squid-{port}"));
     std::fs::create_dir_all(&directory).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let at = directory.display();
     let text = format!(
-        "http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\naccess_log none\ncache_log /dev/null\n\
+        "http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\naccess_log none\ncache_log {at}/log\ncache_mem 8 MB\n\
          pid_filename {at}/pid\ncoredump_dir {at}\nmax_filedescriptors 16384\nvia off\nforwarded_for delete\n\
-         cache_effective_user root\npinger_enable off\nshutdown_lifetime 1 seconds\n"
+         pinger_enable off\nshutdown_lifetime 1 seconds\n"
     );
     let file = directory.join("squid.conf");
     std::fs::write(&file, text).unwrap();
-    start("squid", "/usr/sbin/squid", &["-N", "-f", file.to_str().unwrap()], port)
+    start("squid", "/usr/sbin/squid", &["-N", "-n", &format!("bench{port}"), "-f", file.to_str().unwrap()], port)
 }
 
 // Origin: `GET /small` answers 1 KiB, `GET /large/N` answers N MiB.
@@ -269,13 +272,18 @@ fn open(contender: &Contender, origin: SocketAddr, way: Way) -> (TcpStream, Stri
     (stream, String::new())
 }
 
-fn ask(stream: &mut TcpStream, base: &str, origin: SocketAddr, more: &str, buffer: &mut [u8]) {
+/// One request and its answer; false if the connection turned out to be closed.
+fn ask(stream: &mut TcpStream, base: &str, origin: SocketAddr, more: &str, buffer: &mut [u8]) -> bool {
     let request = format!("GET {base}/small HTTP/1.1\r\nHost: {origin}\r\n{more}\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
+    if stream.write_all(request.as_bytes()).is_err() {
+        return false;
+    }
     let mut seen = 0;
     let end = loop {
-        let count = stream.read(&mut buffer[seen..]).unwrap();
-        assert!(count > 0, "closed early");
+        let count = stream.read(&mut buffer[seen..]).unwrap_or(0);
+        if count == 0 {
+            return false;
+        }
         seen += count;
         if let Some(end) = buffer[..seen].windows(4).position(|window| window == b"\r\n\r\n") {
             break end + 4;
@@ -287,6 +295,7 @@ fn ask(stream: &mut TcpStream, base: &str, origin: SocketAddr, more: &str, buffe
         assert!(count > 0, "closed early");
         seen += count;
     }
+    true
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
@@ -309,21 +318,13 @@ fn kept(contender: &Contender, origin: SocketAddr, rounds: usize, way: Way) -> f
         .map(|_| {
             let began = Instant::now();
             // Some proxies close a plain connection after each answer: then a new one is part of the price.
-            if way == Way::Plain && is_closed(&stream) {
+            while !ask(&mut stream, &base, origin, "", &mut buffer) {
                 (stream, base) = open(contender, origin, way);
             }
-            ask(&mut stream, &base, origin, "", &mut buffer);
             began.elapsed()
         })
         .collect();
     median(times)
-}
-
-fn is_closed(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).unwrap();
-    let closed = matches!(stream.peek(&mut [0; 1]), Ok(0));
-    stream.set_nonblocking(false).unwrap();
-    closed
 }
 
 fn fresh(contender: &Contender, origin: SocketAddr, rounds: usize, way: Way) -> f64 {
@@ -332,7 +333,7 @@ fn fresh(contender: &Contender, origin: SocketAddr, rounds: usize, way: Way) -> 
         .map(|_| {
             let began = Instant::now();
             let (mut stream, base) = open(contender, origin, way);
-            ask(&mut stream, &base, origin, "Connection: close\r\n", &mut buffer);
+            assert!(ask(&mut stream, &base, origin, "Connection: close\r\n", &mut buffer));
             began.elapsed()
         })
         .collect();
@@ -354,7 +355,7 @@ fn many_tunnels(contender: &Contender, origin: SocketAddr, rounds: usize) -> f64
         let mut buffer = vec![0; 8192];
         let (mut stream, base) = open(contender, origin, Way::Tunnel);
         for _ in 0..each {
-            ask(&mut stream, &base, origin, "", &mut buffer);
+            assert!(ask(&mut stream, &base, origin, "", &mut buffer));
         }
     })
 }
@@ -364,7 +365,7 @@ fn many_fresh(contender: &Contender, origin: SocketAddr, rounds: usize) -> f64 {
         let mut buffer = vec![0; 8192];
         for _ in 0..each {
             let (mut stream, base) = open(contender, origin, Way::Plain);
-            ask(&mut stream, &base, origin, "Connection: close\r\n", &mut buffer);
+            assert!(ask(&mut stream, &base, origin, "Connection: close\r\n", &mut buffer));
         }
     })
 }

@@ -40,6 +40,9 @@ pub struct Options<'a> {
     pub limits: Limits,
     /// The host's own proxy, as its `HTTPS_PROXY` has it; used only if the settings allow it.
     pub upstream: Option<String>,
+    /// Clients can reach datagram sockets that the proxy makes. Those of a sandbox with a network of its own can't, so
+    /// that they are refused rather than left waiting.
+    pub datagrams: bool,
 }
 
 /// Why the proxy can't start. The run has no network then.
@@ -100,6 +103,7 @@ impl Egress {
             None => None,
         };
         let mut session = SessionOptions::new(options.sandbox, options.settings, policy);
+        session.socks_udp &= options.datagrams;
         session.asker = options.asker;
         session.limits = options.limits;
         let ca_pem = interceptor.as_ref().map(|interceptor| interceptor.ca_pem().to_owned());
@@ -245,6 +249,7 @@ mod tests {
             sink,
             limits: Limits::default(),
             upstream: None,
+            datagrams: true,
         }
     }
 

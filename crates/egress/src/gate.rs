@@ -212,7 +212,7 @@ fn check_head(head: &[u8]) -> Result<State, &'static str> {
     }
     let version = request.version.unwrap_or(0);
     let method = request.method.unwrap_or_default();
-    let (mut length, mut chunked, mut hosts, mut upgrade) = (None, false, 0, false);
+    let (mut length, mut chunked, mut hosts, mut upgrade) = (None, false, 0, None);
     for header in request.headers.iter() {
         let name = header.name.replace('_', "-");
         if name.eq_ignore_ascii_case("content-length") {
@@ -231,7 +231,10 @@ fn check_head(head: &[u8]) -> Result<State, &'static str> {
         } else if name.eq_ignore_ascii_case("host") {
             hosts += 1;
         } else if name.eq_ignore_ascii_case("upgrade") {
-            upgrade = true;
+            if upgrade.is_some() {
+                return Err("two `Upgrade` headers");
+            }
+            upgrade = Some(header.value.eq_ignore_ascii_case(b"websocket"));
         }
     }
     if chunked && length.is_some() {
@@ -246,7 +249,8 @@ fn check_head(head: &[u8]) -> Result<State, &'static str> {
     if hosts == 0 && version == 1 && method != "CONNECT" {
         return Err("no `Host` header");
     }
-    if method == "CONNECT" || upgrade {
+    // Other upgrades are offers that the proxy never takes up: those are plain requests.
+    if method == "CONNECT" || upgrade == Some(true) {
         if chunked || length.is_some_and(|length| length > 0) {
             return Err("a body on a request for a tunnel");
         }

@@ -113,6 +113,7 @@ mod tests {
                 sink: Arc::new(NoSink),
                 limits: Limits::default(),
                 upstream: None,
+                datagrams: true,
             };
             run(options, &Listen { http: vec![address.parse().unwrap()], socks: Vec::new() })
         };

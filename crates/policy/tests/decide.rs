@@ -61,7 +61,7 @@ fn world() -> WorldFacts {
         uid: Some(1000),
         project_root: abs("/w"),
         version_controlled: true,
-        roots: vec![root("/w"), root("/out"), root("/")],
+        roots: vec![root("/w"), root("/out"), root("/out/bin")],
         environment: vec![(OsText::new("PATH"), OsText::new("/usr/bin:/bin"))],
     }
 }
@@ -233,7 +233,15 @@ fn ap_07_a_wish_for_everything_is_marked_and_requirements_win_over_it() {
         asking("make", Placement::With(More { write, network, ..More::default() }))
     };
     for (action, mark) in [(wish(&["/"], &[]), "write everywhere"), (wish(&["/out"], &["*"]), "every host")] {
-        match judge(&auto(), &action).verdict {
+        let mut world = world();
+        let everything = RootFacts {
+            requested: flag(abs("/")),
+            resolved: Some((abs("/"), FileId { device: 1, inode: 9 })),
+            names: Vec::new(),
+            git: Vec::new(),
+        };
+        world.roots.push(everything);
+        match decide(&auto(), &RuleSet::new(), &[], &facts(&world, &action), &action).verdict {
             Verdict::Ask(question) => assert!(question.marks.iter().any(|text| text.contains(mark)), "{question:?}"),
             other => panic!("{other:?}"),
         }
@@ -388,6 +396,14 @@ fn a_retry_is_offered_on_evidence_and_never_on_a_guess() {
         other => panic!("{other:?}"),
     };
     assert_eq!(wish(after(ApprovalPolicy::OnFailure, write(Evidence::Broker))), Placement::Outside);
+    let more = More { write: vec![abs("/out/bin")], ..More::default() };
+    assert_eq!(wish(after(ApprovalPolicy::OnRequest, write(Evidence::Broker))), Placement::With(more));
+    let gone = denial(DenialKind::FsWrite, "/gone/x", Evidence::Broker);
+    assert_eq!(
+        wish(after(ApprovalPolicy::OnRequest, gone)),
+        Placement::Outside,
+        "a directory that isn't there can't be added"
+    );
     let more = More { network: vec!["example.com".to_owned()], ..More::default() };
     let network = denial(DenialKind::Network, "example.com:443", Evidence::Proxy);
     assert_eq!(wish(after(ApprovalPolicy::OnRequest, network)), Placement::With(more), "the smallest that would do");

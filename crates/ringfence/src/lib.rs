@@ -24,6 +24,8 @@
 pub mod always;
 pub mod apply;
 pub mod approver;
+#[cfg(feature = "async")]
+pub mod background;
 pub mod facts;
 pub mod grants;
 #[cfg(all(feature = "egress", unix))]

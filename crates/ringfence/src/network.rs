@@ -103,7 +103,7 @@ impl Managed {
         let rules = network_rules(network.rules)?;
         let denials: Arc<Mutex<Vec<Denial>>> = Arc::default();
         let private = network.private.clone();
-        let egress = Egress::start(options(network, &rules, &denials)?)?;
+        let egress = Egress::start(Options { datagrams: false, ..options(network, &rules, &denials)? })?;
         let certificates = match egress.ca_pem() {
             Some(pem) => Some(write_certificates(pem, private.as_deref())?),
             None => None,
@@ -198,6 +198,7 @@ fn options<'a>(
         sink: Arc::new(sink),
         limits: Limits::default(),
         upstream: proxy("HTTPS_PROXY").or_else(|| proxy("https_proxy")),
+        datagrams: true,
     })
 }
 

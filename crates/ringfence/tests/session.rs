@@ -376,3 +376,18 @@ fn a_run_can_be_cancelled_and_its_output_read() {
     let flow = Flow { cancel, ..Flow::default() };
     assert!(matches!(session.perform_with(authorization, flow), Err(PerformError::Cancelled)));
 }
+
+#[test]
+fn fs_21_what_git_outside_would_run_is_reported() {
+    let place = Place::new();
+    for name in ["ws/.git/objects", "ws/.git/refs/replace", "ws/.git/rebase-merge"] {
+        fs::create_dir_all(place.path(name)).expect(name);
+    }
+    fs::write(place.path("ws/.git/HEAD"), "ref: refs/heads/main\n").expect("head");
+    fs::write(place.path("ws/.git/rebase-merge/git-rebase-todo"), "pick 1\nexec sh x\n").expect("todo");
+    fs::write(place.path("ws/.git/refs/replace/abc"), "def\n").expect("replace");
+    let codes =
+        |session: &Session| -> Vec<String> { session.leftovers().into_iter().map(|notice| notice.code).collect() };
+    assert_eq!(codes(&place.session(None, &["git=commit"])), ["git-rebase-exec", "git-replace"]);
+    assert!(codes(&place.session(None, &[])).is_empty());
+}

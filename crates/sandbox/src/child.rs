@@ -76,11 +76,13 @@ pub(crate) struct Launch {
     /// Files to try, in order.
     pub candidates: Vec<CString>,
     /// Arguments, and behind them the pointers to them with a null at the end.
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub argv: Vec<CString>,
     pub argv_pointers: Vec<*const c_char>,
     /// The arguments for a shell, if the file turns out to be a script without a first line that says so: two places
     /// are kept free in front.
     pub script_pointers: Vec<AtomicPointer>,
+    #[expect(dead_code, reason = "owns what the pointers point at")]
     pub envp: Vec<CString>,
     pub envp_pointers: Vec<*const c_char>,
     pub cwd: CString,
@@ -130,6 +132,9 @@ pub(crate) struct Shared {
     pub command_stack: usize,
     /// Process 1 is in a process namespace of its own.
     pub own_pids: bool,
+    /// A user namespace to enter first, and the namespaces to make inside it; −1: they are made with this process.
+    pub enter: i32,
+    pub enter_namespaces: i32,
     /// Without one, process 1 adopts what the command leaves behind, so as to end it.
     pub adopts: bool,
 
@@ -165,6 +170,8 @@ impl Shared {
             helper_stack,
             command_stack,
             own_pids: namespaces & libc::CLONE_NEWPID != 0,
+            enter: -1,
+            enter_namespaces: 0,
             adopts: false,
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
@@ -293,7 +300,9 @@ fn wait_for(shared: &Shared, wanted: u32) {
 fn prepare(shared: &Shared) {
     // The supervisor blocked every signal before; the default action for SIGCHLD is needed to see children end.
     signal::set_default(libc::SIGCHLD);
-    let helper = start_helper(shared);
+    // Before there is a second thread: the kernel moves only processes with one.
+    let entered = enter(shared);
+    let helper = entered.and_then(|()| start_helper(shared));
     let umask = process::umask(0);
     wait_for(shared, phase::WORK);
     if let Err(errno) = helper {
@@ -306,6 +315,14 @@ fn prepare(shared: &Shared) {
     }
     walk(shared);
     process::umask(umask);
+}
+
+fn enter(shared: &Shared) -> Result<(), Errno> {
+    if shared.enter < 0 {
+        return Ok(());
+    }
+    process::setns(shared.enter, libc::CLONE_NEWUSER)?;
+    process::unshare(shared.enter_namespaces)
 }
 
 fn run(shared: &Shared) -> i32 {

@@ -271,6 +271,15 @@ pub enum Act {
         /// Rights, by their kernel names without the prefix, sorted.
         rights: Vec<String>,
     },
+    /// Landlock: rights below every entry of a path, but for those listed and what is above them.
+    LandlockSiblings {
+        /// The path.
+        path: AbsPath,
+        /// What is left out.
+        except: Vec<AbsPath>,
+        /// Rights, by their kernel names without the prefix, sorted.
+        rights: Vec<String>,
+    },
     /// Landlock: every right of this ABI is handled, so what no rule grants is refused.
     Landlock {
         /// ABI version it was compiled for.

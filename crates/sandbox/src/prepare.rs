@@ -159,7 +159,10 @@ impl Builder {
     fn step(&mut self, plan: &Plan, index: usize, step: &Step) -> Result<(), StartError> {
         let should = step.insistence == Insistence::Should;
         self.at_step(index, if should { Lenience::Reported } else { Lenience::Fatal });
-        self.per_command = matches!(step.act, Act::OwnProc { .. } | Act::Landlock { .. } | Act::LandlockRule { .. });
+        self.per_command = matches!(
+            step.act,
+            Act::OwnProc { .. } | Act::Landlock { .. } | Act::LandlockRule { .. } | Act::LandlockSiblings { .. }
+        );
         match &step.act {
             Act::OwnDirectory { path, keep, writable } => {
                 if should {
@@ -199,6 +202,11 @@ impl Builder {
                 self.ruleset = Some(to);
             }
             Act::LandlockRule { path, rights } => self.landlock_rule(path, rights, should)?,
+            Act::LandlockSiblings { path, except, rights } => {
+                for entry in siblings(path, except) {
+                    self.landlock_rule(&entry, rights, true)?;
+                }
+            }
             // Held elsewhere: by the way processes are made, by the supervisor, or by the broker.
             Act::Namespaces { .. }
             | Act::ReadOnlyTree
@@ -405,6 +413,26 @@ impl Builder {
         self.push(Op::LandlockRule { ruleset, at, rights });
         Ok(())
     }
+}
+
+/// Every entry of a directory but `except`; of directories above those, their entries instead. Links are left out: what
+/// they lead to has an entry of its own.
+pub(crate) fn siblings(path: &AbsPath, except: &[AbsPath]) -> Vec<AbsPath> {
+    let mut all = Vec::new();
+    let Ok(entries) = std::fs::read_dir(path) else { return all };
+    for entry in entries.flatten() {
+        let Ok(at) = path.join(entry.file_name()) else { continue };
+        if except.contains(&at) || entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            continue;
+        }
+        if except.iter().any(|left_out| left_out.is_within(&at)) {
+            all.extend(siblings(&at, except));
+        } else {
+            all.push(at);
+        }
+    }
+    all.sort();
+    all
 }
 
 fn abs(path: &str) -> Result<AbsPath, StartError> {

@@ -45,8 +45,6 @@ pub struct ClassifyFacts {
     pub programs: Vec<ProgramFacts>,
     /// The environment the command gets.
     pub environment: Vec<(OsText, OsText)>,
-    /// Whether a start-up file that a login shell reads could be written by the command's kind.
-    pub profile_writable: bool,
 }
 
 /// What kind of act a command is.
@@ -71,7 +69,7 @@ pub struct Finding {
     /// The word that mattered, if one did.
     pub word: Option<OsText>,
     /// The command it was found in, when that isn't the one that was asked about.
-    pub command: Option<SimpleCommand>,
+    pub command: Option<Box<SimpleCommand>>,
     /// Where in the script, if it was read from one.
     pub span: Option<Span>,
 }
@@ -154,7 +152,7 @@ fn line_class(reading: &Reading, commands: &[Class], facts: &ClassifyFacts) -> C
     if let Some(shell) = &reading.shell {
         let trusted = crate::safety::trusted_program(&shell.program, facts)
             .and_then(|()| crate::safety::environment("sh", facts))
-            .and_then(|()| match shell.login && facts.profile_writable {
+            .and_then(|()| match shell.login && home_writable(facts) {
                 true => Err(Finding::new("a login shell reads start-up files that lie in a writable place")),
                 false => Ok(()),
             });
@@ -166,7 +164,7 @@ fn line_class(reading: &Reading, commands: &[Class], facts: &ClassifyFacts) -> C
     for (command, class) in reading.commands.iter().zip(commands) {
         if let Class::Ordinary(finding) = class {
             let mut finding = finding.clone();
-            finding.command = (reading.commands.len() > 1).then(|| command.clone());
+            finding.command = (reading.commands.len() > 1).then(|| Box::new(command.clone()));
             finding.span = command.span;
             return Class::Ordinary(finding);
         }
@@ -179,5 +177,14 @@ fn line_class(reading: &Reading, commands: &[Class], facts: &ClassifyFacts) -> C
             Some(_) => Class::Ordinary(Finding::new("`git` is a known-safe read only when it is run by itself")),
             None => Class::Safe(Finding::new("every command of the line only reads")),
         },
+    }
+}
+
+/// Whether the start-up files of a login shell could have been written by an earlier command.
+fn home_writable(facts: &ClassifyFacts) -> bool {
+    let mut home = facts.environment.iter().filter(|(name, _)| name.as_str() == Some("HOME"));
+    match home.next_back().and_then(|(_, value)| AbsPath::lexical(value.as_os_str()).ok()) {
+        Some(home) => facts.writable_roots.iter().any(|root| home.is_within(root)),
+        None => true,
     }
 }

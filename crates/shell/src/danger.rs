@@ -103,7 +103,7 @@ pub(crate) fn dangerous_line(reading: &Reading, facts: &ClassifyFacts) -> Option
     for command in reading.all() {
         if let Some(mut finding) = dangerous(command, facts) {
             finding.span = command.span;
-            finding.command = Some(command.clone());
+            finding.command = Some(Box::new(command.clone()));
             return Some(finding);
         }
     }
@@ -124,15 +124,15 @@ fn fetched_and_run(commands: &[SimpleCommand]) -> Option<Finding> {
             let name = name.to_ascii_lowercase();
             shell_kind(&name).is_some()
                 || INTERPRETERS.contains(&name.as_str())
-                || matches!(name.as_str(), "sudo" | "eval" | "." | "source" | "xargs")
+                || matches!(name.as_str(), "eval" | "." | "source")
         })
     };
     let mut fetched = false;
     for command in commands {
         fetched = fetches(command) || (fetched && command.joined == Joined::Pipe);
-        if fetched && runs(command) {
+        if fetched && runs(command) && runs_input(command) {
             let mut finding = Finding::new("a download is run without being looked at");
-            (finding.span, finding.command) = (command.span, Some(command.clone()));
+            (finding.span, finding.command) = (command.span, Some(Box::new(command.clone())));
             return Some(finding);
         }
     }
@@ -143,11 +143,21 @@ fn fetched_and_run(commands: &[SimpleCommand]) -> Option<Finding> {
     match runner {
         Some(command) if substituted => {
             let mut finding = Finding::new("a download is run without being looked at");
-            (finding.span, finding.command) = (command.span, Some(command.clone()));
+            (finding.span, finding.command) = (command.span, Some(Box::new(command.clone())));
             Some(finding)
         }
         _ => None,
     }
+}
+
+/// Whether a shell or interpreter gets its program from its input: no file, no program text, no module is named.
+fn runs_input(command: &SimpleCommand) -> bool {
+    let args: Vec<&str> = command.words.iter().skip(1).map(|word| word.as_str().unwrap_or("")).collect();
+    let named =
+        |arg: &&str| matches!(*arg, "-c" | "-m" | "-e" | "-p" | "-n" | "-ne" | "-pe" | "-nle" | "-r" | "--eval");
+    args.contains(&"-s")
+        || args.contains(&"/dev/stdin")
+        || (args.iter().all(|arg| arg.starts_with('-')) && !args.iter().any(|arg| named(&arg)))
 }
 
 fn script_danger(script: &str, facts: &ClassifyFacts) -> Option<String> {

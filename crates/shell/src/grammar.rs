@@ -8,7 +8,7 @@ use brush_parser::{Parser, ParserOptions};
 use ringfence_model::OsText;
 
 /// Bytes of a script that are still judged command by command.
-pub(crate) const MAX_PLAIN: usize = 64 << 10;
+pub(crate) const MAX_PLAIN: usize = 16 << 10;
 
 /// Whether the parser reads `text` as exactly these commands, joined by `&&`, `||`, `;`, `|` and line ends.
 pub(crate) fn agrees(text: &str, commands: &[SimpleCommand]) -> bool {

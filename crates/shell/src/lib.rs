@@ -8,10 +8,8 @@
 pub mod class;
 pub mod command;
 mod danger;
-pub mod destructive;
 pub mod git;
 mod grammar;
-pub mod offer;
 pub mod reading;
 pub mod safety;
 mod script;
@@ -19,6 +17,4 @@ pub mod wrappers;
 
 pub use class::{Class, ClassifyFacts, Finding, Neutralised, Platform, ReadingClass, classify, classify_reading};
 pub use command::{Joined, SimpleCommand, Span};
-pub use destructive::{Destructive, DestructiveFacts, destructive};
-pub use offer::{Offer, offer_prefix};
 pub use reading::{Opaque, OpaqueReason, Reading, ShellKind, ShellUse, read};

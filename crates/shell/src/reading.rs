@@ -201,7 +201,7 @@ pub fn read(argv: &[OsText]) -> Reading {
     };
     let kind = whole.program().and_then(OsText::as_str).and_then(shell_kind);
     let Some(kind) = kind else {
-        reading.see_through(&[whole.clone()]);
+        reading.see_through(std::slice::from_ref(&whole));
         reading.commands.extend((!argv.is_empty()).then_some(whole));
         return reading;
     };
@@ -270,10 +270,10 @@ impl Reading {
     /// Adds what `commands` would run besides themselves, wrappers in wrappers, to what was seen.
     fn see_through(&mut self, commands: &[SimpleCommand]) {
         let mut copied = 0;
-        let mut level: Vec<SimpleCommand> = commands.to_vec();
+        let mut level: Vec<SimpleCommand> = Vec::new();
         for depth in 0..=MAX_DEPTH {
             let mut next = Vec::new();
-            for command in &level {
+            for command in if depth == 0 { commands } else { &level } {
                 let Some(name) = command.program_name().map(str::to_owned) else { continue };
                 for inner in inside(command) {
                     if depth == MAX_DEPTH || copied > MAX_COPIED {

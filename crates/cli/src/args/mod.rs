@@ -6,7 +6,6 @@ pub mod files;
 pub mod hot;
 pub mod log;
 pub mod platform;
-pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod rules;
@@ -69,12 +68,12 @@ pub enum Command {
     Trust(config::TrustArgs),
     /// Show and switch presets of sandbox and approvals; list and withdraw grants
     Permissions(config::PermissionsArgs),
-    /// Bring the settings of another agent along; nothing is widened
-    Import(files::ImportArgs),
-    /// Sign, verify and serve policy bundles
-    Policy(policy::PolicyArgs),
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
+    /// Bring another agent's policy along; nothing is widened
+    Import(crate::cmd::import::ImportArgs),
+    /// Sign, serve and fetch the policies of a fleet
+    Policy(crate::cmd::policy::PolicyArgs),
     /// Run the proxy of the managed network alone, for any sandbox, virtual machine or container
     #[cfg(feature = "proxy")]
     Proxy(proxy::ProxyArgs),

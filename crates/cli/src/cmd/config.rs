@@ -55,7 +55,15 @@ fn shown(args: &ShowArgs) -> Result<ExitCode, Failure> {
     json::text_out(table::columns(&rows, "").trim_end());
     for setting in &overview.settings {
         if let Some(changed) = &setting.changed {
-            json::text_out(&format!("{} {}: {changed:?}", paint.warn("changed by a requirement:"), setting.key));
+            json::text_out(&format!(
+                "{} {}: `{}` became `{}`, by `{}` of {}",
+                paint.warn("changed by a requirement:"),
+                setting.key,
+                changed.from,
+                changed.to,
+                changed.requirement_key,
+                changed.requirement
+            ));
         }
     }
     if !overview.requirements.is_empty() {

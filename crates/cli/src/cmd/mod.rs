@@ -7,12 +7,12 @@ mod config;
 #[cfg(target_os = "linux")]
 mod decide;
 mod doctor;
-mod import;
+pub mod import;
 mod log;
 #[cfg(target_os = "linux")]
 mod managed;
 pub mod plan;
-mod policy;
+pub mod policy;
 #[cfg(target_os = "linux")]
 mod prove;
 #[cfg(all(feature = "proxy", unix))]
@@ -36,6 +36,8 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
+        Command::Import(args) => import::main(&args),
+        Command::Policy(args) => policy::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Rules(args) => rules::main(&args),
@@ -43,8 +45,6 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Trust(args) => trust::trust(&args),
         Command::Permissions(args) => trust::permissions(&args),
         Command::Apply(args) => apply::main(&args),
-        Command::Import(args) => import::main(&args),
-        Command::Policy(args) => policy::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),

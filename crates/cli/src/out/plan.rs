@@ -180,6 +180,13 @@ fn describe(act: &Act) -> (&'static str, String) {
         Act::LandlockRule { path, rights } => {
             ("other", format!("Landlock: {} rights below {}", rights.len(), path.display()))
         }
+        Act::LandlockSiblings { path, except, rights } => {
+            let except: Vec<String> = except.iter().map(ringfence_model::AbsPath::display).collect();
+            (
+                "other",
+                format!("Landlock: {} rights below {}, but not {}", rights.len(), path.display(), except.join(" ")),
+            )
+        }
         Act::Landlock { abi, files, network, scopes } => {
             let scopes = if scopes.is_empty() { "no scopes".to_owned() } else { format!("scopes {}", joined(scopes)) };
             let ports = if network.is_empty() { "no TCP rules".to_owned() } else { joined(network) };

@@ -40,9 +40,11 @@ mod unix {
     const MAX_LINKS: usize = 40;
 
     /// Opens a file that belongs to `owner`, as every directory and link on the way must. None if there is no such file:
-    /// what leads to the absence is checked just as well, since who can write a directory can remove a file from it.
+    /// the directories that lead to it are checked just as well where its own directory is there, since who can write one
+    /// can remove a file from it. Where not even its directory exists there is nothing to distrust.
     pub fn open(file: &Path, owner: u32) -> Result<Option<File>, TrustedError> {
-        let mut walk = Walk { owner, at: PathBuf::from("/"), stack: Vec::new(), rest: VecDeque::new(), links: 0 };
+        let mut walk =
+            Walk { owner, at: PathBuf::from("/"), stack: Vec::new(), rest: VecDeque::new(), links: 0, fault: None };
         walk.push(file);
         walk.begin()?;
         while let Some(name) = walk.rest.pop_front() {
@@ -65,12 +67,15 @@ mod unix {
         stack: Vec<OwnedFd>,
         rest: VecDeque<OsString>,
         links: usize,
+        /// The first directory or link on the way that isn't the owner's alone.
+        fault: Option<TrustedError>,
     }
 
     impl Walk {
         fn begin(&mut self) -> Result<(), TrustedError> {
             let root = rustix::fs::open("/", directory_flags(), Mode::empty()).map_err(io::Error::from)?;
-            self.check(&rustix::fs::fstat(&root).map_err(io::Error::from)?, "directory")?;
+            let checked = self.check(&rustix::fs::fstat(&root).map_err(io::Error::from)?, "directory");
+            self.note(checked);
             self.stack.push(root);
             Ok(())
         }
@@ -99,7 +104,12 @@ mod unix {
             let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 // A link that dangles is no absence: somebody meant a file to be there.
-                Err(Errno::NOENT) if self.links == 0 => return Ok(Some(Found { file: None })),
+                Err(Errno::NOENT) if self.links == 0 => {
+                    return match self.fault.take() {
+                        Some(fault) if self.rest.is_empty() => Err(fault),
+                        _ => Ok(Some(Found { file: None })),
+                    };
+                }
                 Err(error) => return Err(self.io(name, error)),
             };
             match FileType::from_raw_mode(stat.st_mode) {
@@ -108,7 +118,9 @@ mod unix {
                     if self.links > MAX_LINKS {
                         return Err(self.io(name, Errno::LOOP));
                     }
-                    self.check_owner(&stat, name, "symbolic link")?;
+                    let checked = self.check_owner(&stat, name, "symbolic link");
+                    self.note(checked);
+                    let Some(directory) = self.stack.last() else { return Err(io::Error::from(Errno::NOENT).into()) };
                     let target =
                         rustix::fs::readlinkat(directory, name, Vec::new()).map_err(|error| self.io(name, error))?;
                     let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
@@ -123,12 +135,16 @@ mod unix {
                     let opened = rustix::fs::openat(directory, name, directory_flags(), Mode::empty())
                         .map_err(|error| self.io(name, error))?;
                     self.at.push(name);
-                    self.check(&rustix::fs::fstat(&opened).map_err(io::Error::from)?, "directory")?;
+                    let checked = self.check(&rustix::fs::fstat(&opened).map_err(io::Error::from)?, "directory");
+                    self.note(checked);
                     self.stack.push(opened);
                     Ok(None)
                 }
                 _ if !self.rest.is_empty() => Err(self.io(name, Errno::NOTDIR)),
                 FileType::RegularFile => {
+                    if let Some(fault) = self.fault.take() {
+                        return Err(fault);
+                    }
                     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
                     let opened = rustix::fs::openat(directory, name, flags, Mode::empty())
                         .map_err(|error| self.io(name, error))?;
@@ -144,6 +160,12 @@ mod unix {
                     self.at.push(name);
                     Err(self.untrusted("it isn't a regular file".into()))
                 }
+            }
+        }
+
+        fn note(&mut self, checked: Result<(), TrustedError>) {
+            if let Err(fault) = checked {
+                self.fault.get_or_insert(fault);
             }
         }
 

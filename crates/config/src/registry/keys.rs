@@ -10,6 +10,7 @@ use super::ProjectRule::{Free, Ignored, Tighten};
 use super::Weight::{Plain, Security};
 use super::{Fallback, Key, Kind, Merge, Order, ProjectRule, Weight};
 
+#[allow(clippy::too_many_arguments)] // one per column of the table below
 const fn key(
     path: &'static str,
     kind: Kind,

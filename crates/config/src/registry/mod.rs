@@ -160,7 +160,9 @@ pub fn find<S: AsRef<str>>(path: &[S]) -> Found {
     let mut section = false;
     // No row begins with a `*`, so the first name sorts nearly all of them out.
     let first = path.first().map_or("", |first| first.as_ref());
-    for key in KEYS.iter().filter(|key| key.path.as_bytes().starts_with(first.as_bytes())) {
+    let begins = first.as_bytes().first();
+    let may = |key: &&Key| key.path.as_bytes().first() == begins && key.path.starts_with(first);
+    for key in KEYS.iter().filter(may) {
         match compare(key.path, path) {
             Some(Fit::Exact) => exact = Some(key),
             Some(Fit::Above) => section = true,

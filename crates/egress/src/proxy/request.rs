@@ -46,16 +46,17 @@ pub(crate) fn judge<B: HttpBody>(policy: &Policy, target: &Target, request: &Req
         .check_method(target, method, has_body, overrides)
         .map_err(|fault| Box::new(Refusal::of_method(target, method, fault)))?;
     policy.check_path(target, request.uri().path()).map_err(|fault| Box::new(Refusal::of_path(target, fault)))?;
-    if !request.headers().contains_key(header::UPGRADE) {
+    let Some(upgrade) = request.headers().get(header::UPGRADE) else { return Ok(Wish::Answer) };
+    // Where requests must be seen, what leads away from them is refused; elsewhere an offer of another protocol may be
+    // left unanswered (RFC 9110, 7.8), and only WebSockets are taken up.
+    policy.check_tunnel(target).map_err(|fault| Box::new(Refusal::of_method(target, "upgrade", fault)))?;
+    if !upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") {
         return Ok(Wish::Answer);
     }
-    let upgrades: Vec<_> = request.headers().get_all(header::UPGRADE).iter().collect();
-    let is_web_socket = matches!(upgrades.as_slice(), [one] if one.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    if !is_web_socket || request.method() != Method::GET || request.version() == Version::HTTP_10 {
-        let text = "only a `GET` may be upgraded, and only to `websocket`";
+    if request.method() != Method::GET || request.version() == Version::HTTP_10 {
+        let text = "only a `GET` may become a WebSocket";
         return Err(Box::new(Refusal::of_policy(&target.to_string(), text, "protocol upgrades", None)));
     }
-    policy.check_tunnel(target).map_err(|fault| Box::new(Refusal::of_method(target, "upgrade", fault)))?;
     Ok(Wish::WebSocket)
 }
 

@@ -3,9 +3,9 @@
 
 use super::ConfineError;
 use super::writable::own_files;
-use crate::protected;
+use crate::protected::{self, ProtectedName};
 use ringfence_model::confinement::{Protected, WritableRoot};
-use ringfence_model::facts::{FileKind, GitFacts, RootFacts};
+use ringfence_model::facts::{FileKind, GitFacts, NameFacts, RootFacts};
 use ringfence_model::{AbsPath, Origin, Settings, WorldFacts};
 use std::path::Path;
 
@@ -34,7 +34,9 @@ pub(super) fn protected(
                 continue;
             };
             let Ok(path) = root.path.join(fact_path) else { continue };
-            all.push(entry(path, fact.found, name.reason.clone(), name.origin.clone()));
+            if !is_below_protected(fact_path, &found.names, &names) {
+                all.push(entry(path, fact.found, name.reason.clone(), name.origin.clone()));
+            }
             if let Some(target) = &fact.target {
                 all.push(entry(target.clone(), Some(FileKind::Other), LINK_TARGET.to_owned(), name.origin.clone()));
             }
@@ -65,6 +67,15 @@ pub(super) fn protected(
     all.sort();
     all.dedup_by(|later, earlier| later.path == earlier.path);
     all
+}
+
+/// Whether a directory above `name`, no link, is protected itself, so that nothing is left to say of `name` but what it
+/// leads to.
+fn is_below_protected(name: &Path, found: &[NameFacts], names: &[ProtectedName]) -> bool {
+    names.iter().map(|above| Path::new(above.name.as_os_str())).any(|above| {
+        let kind = found.iter().find(|fact| Path::new(fact.name.as_os_str()) == above).map(|fact| fact.found);
+        name != above && name.starts_with(above) && matches!(kind, Some(None | Some(FileKind::Directory)))
+    })
 }
 
 fn behind_git(git: &GitFacts, origin: &Origin) -> [Protected; 3] {

@@ -153,7 +153,12 @@ fn wish(basis: &Basis<'_>, exec: &Exec, denied: bool, policy: ApprovalPolicy) ->
     match &exec.escalation {
         Some(escalation) if !Placement::Inside.covers(&escalation.want) => escalation.want.clone(),
         _ if denied && matches!(policy, ApprovalPolicy::OnRequest | ApprovalPolicy::Granular(_)) => {
-            smallest(&basis.facts.denials, basis.facts.world).map_or(Placement::Outside, Placement::With)
+            let found = |path: &AbsPath| {
+                basis.facts.world.roots.iter().any(|root| root.requested.value == *path && root.resolved.is_some())
+            };
+            smallest(&basis.facts.denials, basis.facts.world)
+                .filter(|more| more.write.iter().all(found))
+                .map_or(Placement::Outside, Placement::With)
         }
         _ if denied => Placement::Outside,
         _ => Placement::Inside,
@@ -161,7 +166,8 @@ fn wish(basis: &Basis<'_>, exec: &Exec, denied: bool, policy: ApprovalPolicy) ->
 }
 
 /// The smallest addition that would have let every refused operation pass, if single permissions can.
-fn smallest(denials: &[Denial], world: &WorldFacts) -> Option<More> {
+#[must_use]
+pub fn smallest(denials: &[Denial], world: &WorldFacts) -> Option<More> {
     let mut more = More::default();
     for denial in denials.iter().filter(|denial| denial.evidence != Evidence::Guess) {
         let path = || AbsPath::new(denial.target.raw()).ok();
@@ -516,12 +522,6 @@ fn instead_of(neutralised: &Neutralised) -> Instead {
     }
 }
 
-/// Whether the files that a login shell reads could have been written by an agent: where the home lies in such a place.
-fn profile_writable(world: &WorldFacts) -> bool {
-    let Some(home) = &world.home else { return true };
-    agent_places(world).iter().any(|place| home.is_within(place))
-}
-
 fn classify_facts(basis: &Basis<'_>) -> ClassifyFacts {
     let world = basis.facts.world;
     let settings = basis.settings;
@@ -531,7 +531,6 @@ fn classify_facts(basis: &Basis<'_>) -> ClassifyFacts {
         cwd: world.cwd.clone(),
         writable_roots: agent_places(world),
         path_writable: basis.facts.path_writable,
-        profile_writable: profile_writable(world),
         programs: basis.facts.programs.clone(),
         environment: filtered.kept.into_iter().map(|var| (var.name, var.value)).collect(),
     }

@@ -21,7 +21,7 @@ use ringfence_model::verdict::{Decision, Offer, Question, QuestionKind, Refusal,
 use ringfence_model::{Action, Denial, Grant, Notice, Origin, Settings, Sourced, Verdict, WorldFacts};
 use ringfence_rules::RuleSet;
 
-pub use exec::{Inquiry, agent_places, inquire};
+pub use exec::{Inquiry, agent_places, inquire, smallest};
 pub use reasons::codes;
 
 pub(crate) use exec::look as look_at;

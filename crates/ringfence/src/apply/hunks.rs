@@ -55,8 +55,8 @@ enum Like {
     IgnoringBlanksAround,
 }
 
-/// The content with the hunks applied.
-pub(crate) fn change(content: &[u8], hunks: &[Hunk]) -> Result<Vec<u8>, Conflict> {
+/// The content with the hunks applied. Pure.
+pub fn change(content: &[u8], hunks: &[Hunk]) -> Result<Vec<u8>, Conflict> {
     let lines: Vec<FileLine<'_>> = content
         .split_inclusive(|byte| *byte == b'\n')
         .map(|line| match line.strip_suffix(b"\r\n") {

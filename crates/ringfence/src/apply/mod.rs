@@ -172,6 +172,7 @@ fn counts(hunks: &[Hunk]) -> (usize, usize) {
     )
 }
 
+pub use hunks::change as work_out_hunks;
 pub(crate) use hunks::change;
 pub(crate) use write::{Change, write_all};
 

@@ -189,6 +189,11 @@ impl<'p> Reader<'p> {
         if self.raw().is_some_and(|line| line.starts_with(b"\\")) {
             self.no_newline(&mut hunk);
         }
+        // A hunk that goes on after its count would be cut short silently. `--` begins the next file or a signature.
+        if self.raw().is_some_and(|line| line.starts_with(b"+") || (line.starts_with(b"-") && !line.starts_with(b"--")))
+        {
+            return Err(self.error("the hunk has more lines than it says"));
+        }
         Ok(hunk)
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Change {
     pub expected: Option<Vec<u8>>,
     /// Permission bits, where the patch gives some.
     pub mode: Option<u32>,
+    /// The mode of the file it comes from, for one that moves.
+    pub like: Option<u32>,
 }
 
 /// What was written.
@@ -140,7 +142,7 @@ fn prepare<'c>(changes: &'c [Change], steps: &mut Vec<Step<'c>>, made: &mut Vec<
 
 /// The mode of the new file: the old one's, with the executable bits that the patch gives. Never set-user-id.
 fn mode_for(change: &Change, old: Option<u32>) -> u32 {
-    let base = old.unwrap_or(0o644) & 0o777;
+    let base = old.or(change.like).unwrap_or(0o644) & 0o777;
     match change.mode {
         // A patch says whether a file is executable; who may is as who may read.
         Some(mode) if mode & 0o100 != 0 => base | ((base & 0o444) >> 2),

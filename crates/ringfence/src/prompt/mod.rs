@@ -11,6 +11,6 @@ mod tty;
 
 pub use keys::{Key, Keys, Read};
 pub use render::{Look, list, question};
-pub use terminal::{TerminalApprover, Tty};
+pub use terminal::{Taken, TerminalApprover, Tty};
 #[cfg(unix)]
 pub use tty::ControllingTty;

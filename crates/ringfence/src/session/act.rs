@@ -47,7 +47,7 @@ impl Gathered {
 impl Session {
     /// Everything about `action` that can't be told from its words.
     pub(super) fn gather(&self, action: &Action, denials: &[Denial]) -> Gathered {
-        let mut world = self.world_with(action);
+        let mut world = self.world_with(action, denials);
         let mut gathered = Gathered {
             now: seconds(),
             identity: self.identity(action),

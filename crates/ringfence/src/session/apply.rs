@@ -121,6 +121,8 @@ impl Session {
 struct Files {
     found: BTreeMap<AbsPath, Option<Vec<u8>>>,
     becomes: BTreeMap<AbsPath, (Option<Vec<u8>>, Option<u32>)>,
+    /// Modes of files that move, by where they go.
+    like: BTreeMap<AbsPath, u32>,
 }
 
 impl Files {
@@ -143,12 +145,12 @@ impl Files {
     }
 
     fn changes(self) -> Vec<Change> {
-        let Self { mut found, becomes } = self;
+        let Self { mut found, becomes, like } = self;
         becomes
             .into_iter()
             .map(|(path, (content, mode))| {
                 let expected = found.remove(&path).flatten();
-                Change { path, content, expected, mode }
+                Change { like: like.get(&path).copied(), path, content, expected, mode }
             })
             .filter(|change| change.content.is_some() || change.expected.is_some())
             .collect()
@@ -185,11 +187,13 @@ fn work_out(file: &FilePatch, place: &dyn Fn(&OsText) -> AbsPath, files: &mut Fi
                     if target != path && files.content(&target, to)?.is_some() {
                         return Err(mismatch(to, "exists already, and the patch moves another file there"));
                     }
-                    let mode = mode.or_else(|| executable(&path));
+                    if let Some(like) = mode_of(&path) {
+                        files.like.insert(target.clone(), like);
+                    }
                     if !copy && target != path {
                         files.put(path, None, None);
                     }
-                    files.put(target, Some(new), mode);
+                    files.put(target, Some(new), *mode);
                 }
             }
         }
@@ -216,14 +220,14 @@ fn read(path: &AbsPath) -> std::io::Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-/// The mode of a file that moves, as far as a patch can say it.
+/// The mode of a file that moves.
 #[cfg(unix)]
-fn executable(path: &AbsPath) -> Option<u32> {
+fn mode_of(path: &AbsPath) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path.as_path()).ok().map(|meta| meta.permissions().mode() & 0o777)
 }
 
 #[cfg(not(unix))]
-fn executable(_: &AbsPath) -> Option<u32> {
+fn mode_of(_: &AbsPath) -> Option<u32> {
     None
 }

@@ -7,6 +7,7 @@ mod act;
 mod apply;
 mod authorize;
 mod edits;
+mod leftovers;
 mod managed;
 mod open;
 mod perform;
@@ -29,6 +30,7 @@ use ringfence_audit::Sink;
 use ringfence_config::Resolved;
 use ringfence_model::action::{Action, Exec, Placement};
 use ringfence_model::{AbsPath, Decision, Denial, Grant, Notice, OsText, Settings, Sourced, WorldFacts};
+use ringfence_policy::decide::smallest;
 use ringfence_policy::{Explanation, decide};
 use ringfence_rules::RuleSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -175,15 +177,16 @@ impl Session {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The world again, with the directories that this action or a grant may add.
-    fn world_with(&self, action: &Action) -> WorldFacts {
-        let wished = match action {
+    /// The world again, with the directories that this action, or what it was refused before, would add.
+    fn world_with(&self, action: &Action, denials: &[Denial]) -> WorldFacts {
+        let mut wished = match action {
             Action::Exec(exec) => match exec.escalation.as_ref().map(|escalation| &escalation.want) {
                 Some(Placement::With(more)) => more.write.clone(),
                 _ => Vec::new(),
             },
             _ => Vec::new(),
         };
+        wished.extend(smallest(denials, &self.world).map(|more| more.write).unwrap_or_default());
         if wished.is_empty() {
             return self.world.clone();
         }

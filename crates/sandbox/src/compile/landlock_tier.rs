@@ -122,6 +122,21 @@ fn rules(wish: &Confinement, facts: &LinuxFacts, steps: &mut Vec<Step>) -> Resul
         // Reading what lies in a root is granted with the rest, or by its own rule.
         index <= first || !matches!(&step.act, Act::LandlockRule { path, .. } if is_root(path))
     });
+    for step in steps.iter_mut().skip(first) {
+        let Act::LandlockRule { path, rights } = &step.act else { continue };
+        if *path != AbsPath::root() || !rights.iter().any(|right| right == "READ_FILE") {
+            continue;
+        }
+        // Everything but shared memory and terminals, which are the host's; listing directories can't be granted otherwise.
+        let (list, read): (Vec<String>, Vec<String>) = rights.iter().cloned().partition(|right| right == "READ_DIR");
+        let except = ["/dev/pts", "/dev/shm"].iter().filter_map(|path| AbsPath::new(*path).ok()).collect();
+        let rest = Act::LandlockSiblings { path: path.clone(), except, rights: read };
+        let mut second = step.clone();
+        second.act = rest;
+        step.act = Act::LandlockRule { path: AbsPath::root(), rights: list };
+        steps.push(second);
+        break;
+    }
     for root in &wish.roots {
         let read = landlock::rights(facts.landlock_abi.min(landlock::KNOWN_ABI), |_, reads| reads);
         let act = Act::LandlockRule { path: root.path.clone(), rights: read };

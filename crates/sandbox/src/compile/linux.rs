@@ -41,7 +41,7 @@ pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
     let mut steps = Vec::new();
     own_namespaces(wish, host, &mut steps);
     tree(wish, &mut steps)?;
-    devices_and_proc(host, &mut steps);
+    devices_and_proc(host, linux, &mut steps);
     masks(wish, &mut steps)?;
     network(wish, &mut steps);
     steps.push(step(
@@ -147,7 +147,11 @@ fn tree(wish: &Confinement, steps: &mut Vec<Step>) -> Result<(), Unenforceable> 
             "files of the host's `/tmp` give ENOENT",
         ));
     }
-    for root in &wish.roots {
+    for (index, root) in wish.roots.iter().enumerate() {
+        // The same directory twice is one root.
+        if wish.roots.iter().take(index).any(|earlier| earlier.path == root.path) {
+            continue;
+        }
         steps.push(step(
             Act::WritableRoot { path: root.path.clone(), id: root.id },
             Promise::WriteOutside,
@@ -184,7 +188,7 @@ fn kept(wish: &Confinement, directory: &AbsPath) -> Result<Vec<AbsPath>, Unenfor
     Ok(keep)
 }
 
-fn devices_and_proc(host: &HostFacts, steps: &mut Vec<Step>) {
+fn devices_and_proc(host: &HostFacts, linux: &LinuxFacts, steps: &mut Vec<Step>) {
     steps.push(step(
         Act::OwnDev { nodes: DEVICES.iter().map(|&name| name.to_owned()).collect() },
         Promise::Devices,
@@ -200,10 +204,13 @@ fn devices_and_proc(host: &HostFacts, steps: &mut Vec<Step>) {
     } else {
         below(&["/proc/sys"])
     };
+    // Where an outer container masks parts of `/proc` the kernel gives no fresh one. The host's stays then, read-only;
+    // Landlock keeps processes outside from being looked into.
+    let insistence = if linux.landlock_abi > 0 { Should } else { Must };
     steps.push(step(
         Act::OwnProc { read_only, masked: Vec::new() },
-        Promise::HostSettings,
-        Must,
+        Promise::Processes,
+        insistence,
         &always(),
         "`/proc` lists the sandbox's own processes; EROFS below `/proc/sys`",
     ));

@@ -9,6 +9,7 @@ use ringfence_model::{Confinement, Origin, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+pub mod bwrap_tier;
 mod capabilities;
 mod common;
 pub mod landlock;
@@ -64,6 +65,7 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
     match tier {
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
         Tier::Namespaces => linux::namespaces(wish, host),
+        Tier::Bwrap => bwrap_tier::plan(wish, host),
         Tier::Landlock => landlock_tier::plan(wish, host),
         other => Err(Unenforceable {
             unmet: vec![Unmet {

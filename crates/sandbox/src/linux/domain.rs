@@ -8,7 +8,7 @@ use super::seam::BrokerFactory;
 use super::spawn::supervisor;
 use crate::enforced::StartError;
 use crate::plan::{Act, Insistence, Plan, Step};
-use crate::prepare::{c_path, c_string, names};
+use crate::prepare::{c_path, c_string, names, siblings};
 use crate::sys::{Errno, fs, own, security};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -70,6 +70,15 @@ fn enter(plan: &Plan) -> Result<(), StartError> {
                 let granted = open(&c_path(path)?).and_then(|at| grant(ruleset, &at, rights_of(rights)));
                 lenient(step, granted).map_err(|errno| failed("add a Landlock rule", errno))?;
             }
+            Act::LandlockSiblings { path, except, rights } => {
+                let Some(ruleset) = &ruleset else { continue };
+                for entry in siblings(path, except) {
+                    // What is gone by now needs no rule.
+                    if let Ok(at) = open(&c_path(&entry)?) {
+                        grant(ruleset, &at, rights_of(rights)).map_err(|errno| failed("add a Landlock rule", errno))?;
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -86,7 +95,8 @@ fn enter(plan: &Plan) -> Result<(), StartError> {
             cause: errno.into(),
         })?;
     }
-    let further = [("/proc", ["WRITE_FILE", "TRUNCATE"].as_slice()), ("/dev/shm", SHARED_MEMORY)];
+    let further =
+        [("/proc", ["WRITE_FILE", "TRUNCATE"].as_slice()), ("/dev/shm", SHARED_MEMORY), ("/dev/pts", TERMINALS)];
     for (path, rights) in further {
         let rights = rights_of(&rights.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()) & handled;
         if let Ok(at) = open(&c_string(path.as_bytes())?) {
@@ -99,7 +109,10 @@ fn enter(plan: &Plan) -> Result<(), StartError> {
 }
 
 /// Shared memory: the broker lets files be made there, and opens for writing only those made inside.
-const SHARED_MEMORY: &[&str] = &["WRITE_FILE", "TRUNCATE", "MAKE_REG", "REMOVE_FILE", "REFER"];
+const SHARED_MEMORY: &[&str] = &["READ_FILE", "WRITE_FILE", "TRUNCATE", "MAKE_REG", "REMOVE_FILE", "REFER"];
+
+/// Terminals: the broker opens the caller's own and those made inside.
+const TERMINALS: &[&str] = &["READ_FILE", "WRITE_FILE", "TRUNCATE", "IOCTL_DEV"];
 
 fn rights_of(rights: &[String]) -> u64 {
     names::files(rights).unwrap_or(0)

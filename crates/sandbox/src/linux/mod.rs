@@ -3,6 +3,7 @@
 pub mod broker;
 mod domain;
 pub mod filter;
+pub(crate) mod lend;
 pub(crate) mod ops;
 pub(crate) mod perform;
 mod prepared;

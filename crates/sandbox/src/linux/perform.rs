@@ -27,6 +27,8 @@ pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
         Op::Open { to, from, path, expect } => {
             let (dir, resolve) = match from {
                 From::Root => (fs::CWD, NO_LINKS),
+                // What it would be below wasn't there.
+                From::Slot(dir) if fd(*dir) < 0 => return Err(Errno(libc::ENOENT)),
                 From::Slot(dir) => (fd(*dir), NO_LINKS | libc::RESOLVE_BENEATH as u64),
             };
             let opened = fs::openat2(dir, path, libc::O_PATH | libc::O_NOFOLLOW, resolve)?;

@@ -17,8 +17,8 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Stack of each process that shares our memory. They call little and nothing deep.
@@ -28,6 +28,8 @@ pub(super) const STACK: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Sandbox {
     plan: Plan,
+    /// Where the namespaces are another's work, they are made once, and kept.
+    lent: OnceLock<Box<Prepared>>,
 }
 
 impl Sandbox {
@@ -37,10 +39,10 @@ impl Sandbox {
             let why = format!("it is for {:?} on {}", plan.system, plan.arch);
             return Err(StartError::Foreign { why });
         }
-        if !matches!(plan.tier, Tier::Namespaces | Tier::Landlock | Tier::Unconfined) {
+        if !matches!(plan.tier, Tier::Namespaces | Tier::Bwrap | Tier::Landlock | Tier::Unconfined) {
             return Err(StartError::Foreign { why: format!("the `{}` tier is enforced elsewhere", plan.tier) });
         }
-        Ok(Self { plan })
+        Ok(Self { plan, lent: OnceLock::new() })
     }
 
     /// The plan.
@@ -62,6 +64,9 @@ impl Sandbox {
         command: Command,
         broker: Option<Box<dyn BrokerFactory>>,
     ) -> Result<Running<'_>, StartError> {
+        if self.plan.tier == Tier::Bwrap {
+            return self.lent()?.spawn(command, broker);
+        }
         let began = Instant::now();
         let mut broker = match broker {
             Some(broker) => Some(broker),
@@ -72,7 +77,8 @@ impl Sandbox {
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
             Some(ahead) => ahead.first,
             None if self.plan.tier == Tier::Landlock => {
-                super::domain::within(&self.plan, broker.as_deref_mut(), || First::start(&self.plan, false))?
+                let plan = &self.plan;
+                super::domain::within(plan, broker.as_deref_mut(), || First::start(plan, false))?
             }
             None => First::start(&self.plan, false)?,
         };
@@ -94,6 +100,14 @@ impl Sandbox {
     /// Makes the sandbox without a command: what is returned runs many, each in processes of its own.
     pub fn prepare(self) -> Result<Prepared, StartError> {
         Prepared::new(self)
+    }
+
+    fn lent(&self) -> Result<&Prepared, StartError> {
+        if let Some(lent) = self.lent.get() {
+            return Ok(lent);
+        }
+        let made = Prepared::new(Self::new(self.plan.clone())?)?;
+        Ok(self.lent.get_or_init(|| Box::new(made)))
     }
 
     /// The broker of what the plan leaves to one; none if it leaves nothing.
@@ -221,7 +235,7 @@ impl Ahead {
     pub fn begin() -> Option<Self> {
         let root = process::identity().0 == 0;
         let identity = if root { IdMap::All } else { IdMap::Own };
-        First::with(AHEAD, identity, Tier::Namespaces, false).ok().map(|first| Self { first })
+        First::with(AHEAD, identity, Tier::Namespaces, false, None).ok().map(|first| Self { first })
     }
 
     /// Whether a plan wants exactly these. Streams opened since then are unknown inside.
@@ -243,6 +257,7 @@ const AHEAD: i32 = libc::CLONE_NEWUSER
 #[derive(Debug)]
 pub(super) struct Memory {
     pub shared: Box<Shared>,
+    #[expect(dead_code, reason = "owns what the processes stand on")]
     pub stacks: Region,
     pub work: Option<Box<Work>>,
     pub launch: Option<Box<Launch>>,
@@ -282,10 +297,17 @@ impl First {
         if keep {
             flags &= !libc::CLONE_NEWPID;
         }
-        Self::with(flags, identity.unwrap_or(IdMap::Own), plan.tier, keep)
+        let lent = if plan.tier == Tier::Bwrap { Some(super::lend::user_namespace(plan)?) } else { None };
+        Self::with(flags, identity.unwrap_or(IdMap::Own), plan.tier, keep, lent)
     }
 
-    fn with(namespaces: i32, identity: IdMap, tier: Tier, keep: bool) -> Result<Self, StartError> {
+    fn with(
+        namespaces: i32,
+        identity: IdMap,
+        tier: Tier,
+        keep: bool,
+        lent: Option<OwnedFd>,
+    ) -> Result<Self, StartError> {
         let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
         let (ours, theirs) = (owned(ours), owned(theirs));
         let own = process::pidfd_open(process::getpid()).map_err(|errno| supervisor("open myself", errno))?;
@@ -294,7 +316,12 @@ impl First {
         let tops = [stacks.address(2 * STACK), stacks.address(3 * STACK)];
         let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
         shared.adopts = tier == Tier::Landlock;
-        let now = namespaces & !shared.helper_namespaces;
+        let mut now = namespaces & !shared.helper_namespaces;
+        if let Some(lent) = &lent {
+            shared.enter = lent.as_raw_fd();
+            shared.enter_namespaces = now & !libc::CLONE_NEWUSER;
+            now = 0;
+        }
         // The files through which identities are mapped belong to root while this process isn't dumpable. Afterwards
         // nothing of the same user may look into it, nor into process 1, which shares its memory.
         dumpable(true);

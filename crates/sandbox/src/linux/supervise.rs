@@ -248,14 +248,23 @@ impl<'p> Running<'p> {
     fn look_at_lenient(&mut self, before: Option<&Work>) {
         let own = self.memory.as_ref().and_then(|memory| memory.work.as_deref());
         for work in own.into_iter().chain(before) {
-            for (enforced, errno) in self.enforced.iter_mut().zip(&work.step_errno) {
+            let steps = self.plan.steps.iter().zip(&work.step_errno);
+            for (enforced, (step, errno)) in self.enforced.iter_mut().zip(steps) {
                 let errno = errno.load(SeqCst);
                 if errno == 0 {
                     continue;
                 }
-                enforced.result = StepResult::Absent {
-                    why: io::Error::from_raw_os_error(errno).to_string(),
-                    remedy: "run `ringfence doctor`".to_owned(),
+                let why = io::Error::from_raw_os_error(errno).to_string();
+                enforced.result = if matches!(step.act, Act::OwnProc { .. }) {
+                    StepResult::Weakened {
+                        how: format!(
+                            "no `/proc` of its own ({why}): processes outside are listed, though nothing of them can be \
+                             read, signalled or traced"
+                        ),
+                        remedy: "let the outer container leave `/proc` unmasked".to_owned(),
+                    }
+                } else {
+                    StepResult::Absent { why, remedy: "run `ringfence doctor`".to_owned() }
                 };
             }
         }

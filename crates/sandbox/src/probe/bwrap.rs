@@ -55,6 +55,14 @@ pub(super) fn probe(around: &Surroundings) -> (Option<BwrapFacts>, Finding) {
     (Some(BwrapFacts { path, version, setuid, usable }), finding)
 }
 
+/// Where a trusted one is, without trying it: the start finds out.
+pub(super) fn quick() -> Option<BwrapFacts> {
+    let found = PLACES.iter().map(Path::new).find(|path| path.exists())?;
+    let path = std::fs::canonicalize(found).ok().filter(|path| first_not_roots(path).is_none())?;
+    let setuid = std::fs::metadata(&path).is_ok_and(|meta| meta.mode() & SET_USER_ID != 0);
+    Some(BwrapFacts { path, version: String::new(), setuid, usable: Tried::Works })
+}
+
 fn quiet(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

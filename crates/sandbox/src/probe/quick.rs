@@ -31,7 +31,7 @@ pub fn quick() -> HostFacts {
             procfs: Path::new("/proc/self/ns").exists(),
             yama: None,
         }),
-        bwrap: None,
+        bwrap: super::bwrap::quick(),
         container: None,
     }
 }

@@ -23,7 +23,7 @@ pub fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
     done(unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), length(address)?) })
 }
 
-/// `sendto(2)`; never raises SIGPIPE.
+/// `sendto(2)`, to the socket's peer if the address is empty; never raises SIGPIPE.
 pub fn sendto(socket: BorrowedFd<'_>, data: &[u8], flags: i32, address: &[u8]) -> io::Result<usize> {
     let flags = flags | libc::MSG_NOSIGNAL;
     // SAFETY: both are read by the kernel for the lengths given.
@@ -33,7 +33,7 @@ pub fn sendto(socket: BorrowedFd<'_>, data: &[u8], flags: i32, address: &[u8]) -
             data.as_ptr().cast(),
             data.len(),
             flags,
-            address.as_ptr().cast(),
+            if address.is_empty() { std::ptr::null() } else { address.as_ptr().cast() },
             length(address)?,
         )
     };

@@ -98,12 +98,6 @@ pub(crate) fn chdir(path: &CStr) -> Result<()> {
     unsafe { call(libc::SYS_chdir, [path.as_ptr() as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// `fchdir(2)`.
-pub(crate) fn fchdir(fd: i32) -> Result<()> {
-    // SAFETY: plain integer.
-    unsafe { call(libc::SYS_fchdir, [word(fd), 0, 0, 0, 0, 0]) }.map(drop)
-}
-
 /// `ppoll(2)` without a change of the signal mask; `milliseconds` below zero waits for ever.
 pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: i64) -> Result<usize> {
     let time = libc::timespec { tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000 };

@@ -13,6 +13,15 @@ pub fn process_vm_readv(pid: u32, from: u64, into: &mut [u8]) -> io::Result<usiz
     usize::try_from(rc).map_err(|_| io::Error::last_os_error())
 }
 
+/// `ioctl(2)` with `TIOCGPTN`: the number of the terminal that this master made.
+pub fn pty_number(master: std::os::fd::BorrowedFd<'_>) -> io::Result<u32> {
+    use std::os::fd::AsRawFd;
+    let mut number: libc::c_uint = 0;
+    // SAFETY: the kernel writes one integer.
+    let rc = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number) };
+    if rc == 0 { Ok(number) } else { Err(io::Error::last_os_error()) }
+}
+
 /// `unshare(2)` with `CLONE_FS`: this thread gets a working directory and umask of its own.
 pub fn unshare_fs() -> io::Result<()> {
     // SAFETY: touches no memory; afterwards `chdir` and `umask` of this thread no longer show in others, and nothing in this

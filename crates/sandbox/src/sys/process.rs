@@ -207,3 +207,9 @@ pub(crate) fn kernel_version() -> (u32, u32) {
         .into_iter();
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
+
+/// `ioctl(2)` without an argument.
+pub(crate) fn ioctl_plain(fd: i32, request: u64) -> Result<i32> {
+    // SAFETY: requests given here take no pointer.
+    unsafe { call(libc::SYS_ioctl, [word(fd), request as usize, 0, 0, 0, 0]) }.map(|value| value as i32)
+}

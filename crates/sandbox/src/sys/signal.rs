@@ -40,14 +40,6 @@ pub(crate) fn set_default(signal: i32) {
     let _ = unsafe { call(libc::SYS_rt_sigaction, args) };
 }
 
-/// Whether a signal is ignored.
-pub(crate) fn is_ignored(signal: i32) -> bool {
-    let mut action: [u64; 4] = [0; 4];
-    let args = [word(signal), 0, action.as_mut_ptr() as usize, size_of::<Mask>(), 0, 0];
-    // SAFETY: `action` is at least as large as the kernel's `struct sigaction`; its first word is the handler.
-    unsafe { call(libc::SYS_rt_sigaction, args) }.is_ok() && action[0] == libc::SIG_IGN as u64
-}
-
 /// `signalfd(2)` for these signals, not blocking, closed on exec.
 pub(crate) fn signalfd(mask: Mask) -> Result<i32> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;

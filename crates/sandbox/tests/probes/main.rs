@@ -7,6 +7,9 @@
 #[cfg(target_os = "linux")]
 mod attacks;
 #[cfg(target_os = "linux")]
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(target_os = "linux")]
 mod deny_read;
 #[cfg(target_os = "linux")]
 mod descriptors;
@@ -14,6 +17,8 @@ mod descriptors;
 mod devices;
 #[cfg(target_os = "linux")]
 mod environment;
+#[cfg(target_os = "linux")]
+mod faithful;
 #[cfg(target_os = "linux")]
 mod files;
 #[cfg(target_os = "linux")]
@@ -63,6 +68,7 @@ fn main() -> std::process::ExitCode {
         limits::PROBES,
         start::PROBES,
         prepared::PROBES,
+        faithful::PROBES,
     ])
 }
 

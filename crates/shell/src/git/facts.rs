@@ -125,7 +125,7 @@ fn trouble(
     })?;
     // Set to nothing, or to a plain no, it does nothing.
     let off = matches!(entry.value.to_ascii_lowercase().as_str(), "" | "false" | "no" | "off" | "0" | "never");
-    if off && section != "core" || off && name == "fsmonitor" {
+    if off && (section != "core" || name == "fsmonitor") {
         return None;
     }
     if row.own_is_fine && is_own(&entry.origin) {

@@ -24,6 +24,7 @@ struct Inner {
     ports: HashSet<u16>,
     sources: HashSet<u16>,
     names: HashSet<Vec<u8>>,
+    terminals: HashSet<u32>,
 }
 
 impl Inside {
@@ -81,5 +82,17 @@ impl Inside {
     #[must_use]
     pub fn has_name(&self, name: &[u8]) -> bool {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).names.contains(name)
+    }
+
+    /// Remembers a pseudo-terminal that was made inside. Its number comes round again only once it is closed, and whoever
+    /// gets it outside then is open to what could have opened it before.
+    pub fn add_terminal(&self, number: u32) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).terminals.insert(number);
+    }
+
+    /// Whether this pseudo-terminal was made inside.
+    #[must_use]
+    pub fn has_terminal(&self, number: u32) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).terminals.contains(&number)
     }
 }

@@ -83,6 +83,15 @@ impl Prepared {
 
     /// Makes the workers, which inherit the Landlock domain of the calling thread.
     pub fn enlist(self) -> io::Result<Enlisted> {
+        // What the supervisor is sent is its own to pass on: a worker that didn't block it would be taken down by it, and
+        // the whole process with it.
+        let mask = crate::sys::signal::set_mask(crate::sys::signal::ALL);
+        let enlisted = self.hire();
+        crate::sys::signal::set_mask(mask);
+        enlisted
+    }
+
+    fn hire(self) -> io::Result<Enlisted> {
         let mut enlisted = Enlisted { prepared: self, orders: Vec::new(), workers: Vec::new(), threads: Vec::new() };
         let (ready, started) = mpsc::channel();
         for _ in 0..WORKERS {
@@ -112,18 +121,19 @@ impl Prepared {
 
 impl Enlisted {
     /// Starts answering on `listener`.
-    #[must_use]
-    pub fn start(self, listener: OwnedFd) -> Broker {
+    pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
+        let mut secret = [0; 16];
+        io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
         let shared = Arc::new(Shared {
+            secret,
             listener,
             proc: self.prepared.proc,
             proc_device: self.prepared.proc_device,
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
-            secret: secret(),
             launched: false.into(),
             umask_generation: 0.into(),
             waiting: 0.into(),
@@ -132,7 +142,7 @@ impl Enlisted {
         for order in &self.orders {
             let _ = order.send(Arc::clone(&shared));
         }
-        Broker { shared, workers: self.workers, threads: self.threads }
+        Ok(Broker { shared, workers: self.workers, threads: self.threads })
     }
 }
 
@@ -166,13 +176,6 @@ impl Drop for Broker {
             let _ = worker.join();
         }
     }
-}
-
-/// Sixteen bytes that nobody foresees.
-fn secret() -> [u8; 16] {
-    use std::hash::{BuildHasher, RandomState};
-    let [low, high] = [0u8; 2].map(|seed| RandomState::new().hash_one(seed));
-    (u128::from(low) << 64 | u128::from(high)).to_ne_bytes()
 }
 
 #[cfg(test)]

@@ -206,6 +206,9 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     if let Some(errno) = foreign_process(job, &entry, &path)? {
         return Err(errno);
     }
+    if rules.is_shared_memory(&path) && !job.shared.inside.has_file(file_id(&stat)) {
+        return Ok(job.refuse(rules.foreign_memory(), "open", &path));
+    }
     if wish.writes()
         && let Some(reply) = judge_write(job, found, &entry, &path, &stat)
     {
@@ -256,11 +259,8 @@ fn judge_write(
     stat: &rustix::fs::Stat,
 ) -> Option<Reply> {
     let rules = job.rules();
-    if is_own_process(job, entry, path) {
+    if is_own_process(job, entry, path) || terminal::is_pseudo(stat) {
         return None;
-    }
-    if rules.is_shared_memory(path) && !job.shared.inside.has_file(file_id(stat)) {
-        return Some(job.refuse(rules.foreign_memory(), "open for writing", path));
     }
     let verdict = match found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).map(|_| ()),
@@ -288,7 +288,10 @@ fn is_own_process(job: &Job<'_, '_>, entry: &OwnedFd, path: &[u8]) -> bool {
     fstat(entry).is_ok_and(|stat| file_id(&stat).device == job.shared.proc_device)
         && path.starts_with(b"/proc/")
         && walk::proc_owner(path).is_some_and(|owner| {
-            owner == job.caller.thread || job.caller.status().is_ok_and(|status| owner == status.process)
+            // The memory of others is the kernel's to judge: it lets a debugger into its own children, and nobody further.
+            path.ends_with(b"/mem")
+                || owner == job.caller.thread
+                || job.caller.status().is_ok_and(|status| owner == status.process)
         })
 }
 

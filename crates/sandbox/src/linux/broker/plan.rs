@@ -71,6 +71,7 @@ const GIT_TOP: &[&str] = &[
     "refs",
     "logs",
     "index",
+    "index.stash.*",
     "HEAD",
     "ORIG_HEAD",
     "FETCH_HEAD",

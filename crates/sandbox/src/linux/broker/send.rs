@@ -5,10 +5,15 @@ use super::call::Call;
 use super::caller::errno;
 use super::net;
 use super::reply::{Job, Reply};
-use crate::sys::{address as socket, notify, peek};
+use super::wait;
+use crate::sys::{address as socket, peek};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, sockopt};
+use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Largest datagram there is.
 const DATA_MAX: u64 = 65536;
@@ -55,7 +60,6 @@ fn send_to(
 
 /// Sends what was copied to the address that was copied, if it may be reached.
 fn transmit(job: &Job<'_, '_>, taken: &OwnedFd, data: &[u8], flags: i32, address: &[u8]) -> Result<Reply, Errno> {
-    let flags = flags | libc::MSG_DONTWAIT;
     if !address.is_empty() {
         if let Some(refusal) = net::judge(job, taken, address)? {
             return Ok(job.refuse(refusal, "send", net::display(address).as_bytes()));
@@ -65,9 +69,65 @@ fn transmit(job: &Job<'_, '_>, taken: &OwnedFd, data: &[u8], flags: i32, address
             return Err(Errno::OPNOTSUPP);
         }
     }
-    let sent = socket::sendto(taken.as_fd(), data, flags, address).map_err(|error| errno(&error))?;
     net::remember_source(job.shared, taken);
-    Ok(value(sent))
+    let outgoing = Outgoing { data: data.to_vec(), carried: Vec::new(), address: address.to_vec(), flags };
+    let sent = outgoing.send(taken);
+    net::remember_source(job.shared, taken);
+    sent.map(value)
+}
+
+/// What is sent, copied.
+struct Outgoing {
+    data: Vec<u8>,
+    carried: Vec<OwnedFd>,
+    address: Vec<u8>,
+    flags: i32,
+}
+
+impl Outgoing {
+    /// Sends it without waiting.
+    fn send(&self, taken: &OwnedFd) -> Result<usize, Errno> {
+        let flags = self.flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        if self.carried.is_empty() {
+            return socket::sendto(taken.as_fd(), &self.data, flags, &self.address).map_err(|error| errno(&error));
+        }
+        let borrowed: Vec<_> = self.carried.iter().map(AsFd::as_fd).collect();
+        let mut space = vec![std::mem::MaybeUninit::uninit(); 64 + borrowed.len() * 8];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+            return Err(Errno::NOBUFS);
+        }
+        let flags = SendFlags::from_bits_retain(flags.cast_unsigned());
+        sendmsg(taken, &[std::io::IoSlice::new(&self.data)], &mut ancillary, flags)
+    }
+}
+
+/// Sends; where the caller would wait for room, on a thread of its own.
+fn deliver(job: &Job<'_, '_>, taken: OwnedFd, outgoing: Outgoing) -> Result<Reply, Errno> {
+    let waits = outgoing.flags & libc::MSG_DONTWAIT == 0 && !fcntl_getfl(&taken)?.contains(OFlags::NONBLOCK);
+    match outgoing.send(&taken) {
+        Err(Errno::AGAIN) if waits => {}
+        done => return done.map(value),
+    }
+    let gone = Arc::new(AtomicBool::new(false));
+    let woken = Arc::clone(&gone);
+    wait::elsewhere(
+        job,
+        move || loop {
+            let mut fds = [PollFd::new(&taken, PollFlags::OUT)];
+            let moment = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            let _ = poll(&mut fds, Some(&moment));
+            if gone.load(Ordering::Acquire) {
+                return Reply::Fail(Errno::INTR);
+            }
+            match outgoing.send(&taken) {
+                Err(Errno::AGAIN) => {}
+                Ok(sent) => return value(sent),
+                Err(errno) => return Reply::Fail(errno),
+            }
+        },
+        move || woken.store(true, Ordering::Release),
+    )
 }
 
 fn word(bytes: &[u8], at: usize) -> Result<u64, Errno> {
@@ -115,7 +175,7 @@ fn ignores_addresses(taken: &OwnedFd) -> bool {
 fn send_message(job: &Job<'_, '_>, fd: i32, message: u64, flags: i32) -> Result<Reply, Errno> {
     let taken = job.caller.take(fd)?;
     if ignores_addresses(&taken) {
-        return relay(job, &taken, message, flags);
+        return relay(job, taken, message, flags);
     }
     let message = copy(job, message)?;
     if !job.caller.alive() {
@@ -131,7 +191,11 @@ fn send_messages(job: &Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i
     for number in 0..u64::from(count).min(VECTORS_MAX) {
         let at = messages.checked_add(number * MMSG_SIZE).ok_or(Errno::FAULT)?;
         let one = if ignores_addresses(&taken) {
-            relay(job, &taken, at, flags)
+            // One after the other: none may wait by itself.
+            taken
+                .try_clone()
+                .map_err(|error| errno(&error))
+                .and_then(|taken| relay(job, taken, at, flags | libc::MSG_DONTWAIT))
         } else {
             copy(job, at).and_then(|message| {
                 if job.caller.alive() {
@@ -155,8 +219,7 @@ fn send_messages(job: &Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i
 }
 
 /// A message between unix sockets, with the descriptors it may carry.
-fn relay(job: &Job<'_, '_>, taken: &OwnedFd, at: u64, flags: i32) -> Result<Reply, Errno> {
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+fn relay(job: &Job<'_, '_>, taken: OwnedFd, at: u64, flags: i32) -> Result<Reply, Errno> {
     let header = job.caller.bytes(at, usize::try_from(MESSAGE_SIZE).map_err(|_| Errno::FAULT)?)?;
     let (control, size) = (word(&header, 32)?, word(&header, 40)?);
     let message = copy(job, at)?;
@@ -170,16 +233,7 @@ fn relay(job: &Job<'_, '_>, taken: &OwnedFd, at: u64, flags: i32) -> Result<Repl
     if !job.caller.alive() {
         return Ok(Reply::Later);
     }
-    let borrowed: Vec<_> = carried.iter().map(AsFd::as_fd).collect();
-    let mut space = vec![std::mem::MaybeUninit::uninit(); 64 + borrowed.len() * 8];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !borrowed.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(Errno::NOBUFS);
-    }
-    let flags = SendFlags::from_bits_retain((flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).cast_unsigned());
-    let sent = sendmsg(taken, &[std::io::IoSlice::new(&message.data)], &mut ancillary, flags)?;
-    let _ = notify::id_valid;
-    Ok(value(sent))
+    deliver(job, taken, Outgoing { data: message.data, carried, address: Vec::new(), flags })
 }
 
 /// The descriptors of `SCM_RIGHTS` in control data; other kinds are left out.

@@ -20,10 +20,10 @@ pub struct Shared {
     pub record: Record,
     /// Sockets made inside.
     pub inside: Inside,
-    /// Tells memory of ours from a command's: see `serve`.
-    pub secret: [u8; 16],
     /// The command has executed its program.
     pub launched: AtomicBool,
+    /// A random number, by which a process is known that shares this memory.
+    pub secret: [u8; 16],
     /// Counts changes of umasks.
     pub umask_generation: AtomicU64,
     /// Threads that wait for a caller's blocking open or connect.

@@ -1,9 +1,12 @@
 //! `/dev/tty`: it means the terminal of whoever opens it, so it is opened by its real name.
 
 use super::reply::{Job, Reply};
+use super::rules::Refusal;
+use crate::sys::peek;
+use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, major, makedev, minor, openat2};
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Whether a device number is that of `/dev/tty`.
 #[must_use]
@@ -18,6 +21,52 @@ pub(super) fn open(job: &Job<'_, '_>, flags: OFlags, close_on_exec: bool) -> Res
     let wanted = ((number >> 8) & 0xff, (number & 0xff) | ((number >> 12) & 0xfff00));
     let fd = find(job, wanted, flags - OFlags::CREATE - OFlags::EXCL - OFlags::TRUNC)?;
     Ok(Reply::Descriptor(fd, close_on_exec))
+}
+
+/// Whether this is a pseudo-terminal; whose, [`shared`] asks.
+pub(super) fn is_pseudo(stat: &rustix::fs::Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && (136..=143).contains(&major(stat.st_rdev))
+}
+
+/// Where terminals are shared with the host: opens those that are the caller's own or were made inside, remembers new ones,
+/// and refuses others. None for other devices.
+pub(super) fn shared(
+    job: &Job<'_, '_>,
+    entry: &OwnedFd,
+    device: u64,
+    flags: OFlags,
+    close_on_exec: bool,
+) -> Result<Option<Reply>, Errno> {
+    let reopened = || super::open::reopen(job.caller.proc, entry.as_fd(), flags);
+    match (major(device), minor(device)) {
+        (5, 2) => {
+            let made = reopened()?;
+            if let Ok(number) = peek::pty_number(made.as_fd()) {
+                job.shared.inside.add_terminal(number);
+            }
+            Ok(Some(Reply::Descriptor(made, close_on_exec)))
+        }
+        (kind @ 136..=143, low) => {
+            let number = (kind - 136) * 256 + low;
+            let encoded = (kind << 8) | (low & 0xff) | ((low & 0xfff00) << 12);
+            let open = (0..3).filter_map(|fd| job.caller.descriptor(fd).ok());
+            let own = job.shared.inside.has_terminal(number)
+                || job.caller.terminal()? == Some(encoded)
+                || open.into_iter().any(|fd| fstat(&fd).is_ok_and(|stat| stat.st_rdev == device));
+            if own {
+                return Ok(Some(Reply::Descriptor(reopened()?, close_on_exec)));
+            }
+            let refusal = Refusal {
+                errno: Errno::ACCESS,
+                kind: DenialKind::FsWrite,
+                rule: "terminal-outside",
+                origin: Origin::builtin("other terminals are left alone"),
+                allow_with: Vec::new(),
+            };
+            Ok(Some(job.refuse(refusal, "open", format!("/dev/pts/{number}").as_bytes())))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn find(job: &Job<'_, '_>, (major_number, minor_number): (u32, u32), flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -44,7 +93,7 @@ fn find(job: &Job<'_, '_>, (major_number, minor_number): (u32, u32), flags: OFla
     for fd in 0..3 {
         let Ok(entry) = job.caller.descriptor(fd) else { continue };
         if fstat(&entry)?.st_rdev == makedev(major_number, minor_number) {
-            return super::open::reopen(job.caller.proc, std::os::fd::AsFd::as_fd(&entry), flags);
+            return super::open::reopen(job.caller.proc, entry.as_fd(), flags);
         }
     }
     Err(Errno::NXIO)

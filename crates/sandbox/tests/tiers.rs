@@ -1,0 +1,379 @@
+//! One promise, one verdict: the same hostile and honest acts under every tier this host offers. Where a tier differs, the
+//! table says so and why.
+
+#![cfg(target_os = "linux")]
+
+use ringfence_model::confinement::{
+    Confinement, DeniedRead, EnvVar, GitDir, GitRole, NetworkWish, PathPattern, Protected, ReadBase, Reads, Tmp,
+    UnixSockets, WritableRoot,
+};
+use ringfence_model::facts::{FileId, FileKind};
+use ringfence_model::glob::PathGlob;
+use ringfence_model::limits::Limits;
+use ringfence_model::mode::{AbsentHold, Backend, GitAccess, Tier};
+use ringfence_model::report::Exit;
+use ringfence_model::{AbsPath, Origin, OsText, SandboxMode, Sourced};
+use ringfence_sandbox::{Command, Options, Outcome, Sandbox, Stdio, compile};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+const TIERS: [Tier; 3] = [Tier::Namespaces, Tier::Bwrap, Tier::Landlock];
+
+/// What must happen to an act.
+#[derive(Clone, Copy, PartialEq)]
+enum Must {
+    Fail,
+    Work,
+    /// Works, but in the landlock tier it is refused, for this reason.
+    WorkUnlessLandlock(&'static str),
+}
+
+/// Name, act as a shell line in the workspace with `$OUT` outside it, and what must happen in every tier.
+const ACTS: &[(&str, &str, Must)] = &[
+    ("FS-01 create outside", "echo x > $OUT/new", Must::Fail),
+    ("FS-01 append outside", "echo x >> $OUT/keep", Must::Fail),
+    ("FS-01 truncate outside", ": > $OUT/keep", Must::Fail),
+    ("FS-01 remove outside", "rm -f $OUT/keep", Must::Fail),
+    ("FS-01 mkdir outside", "mkdir $OUT/d", Must::Fail),
+    ("FS-01 rename in", "mv $OUT/keep stolen", Must::Fail),
+    ("FS-01 rename out", "echo x > r && mv r $OUT/r", Must::Fail),
+    ("FS-01 link in", "ln $OUT/keep linked", Must::Fail),
+    ("FS-01 symlink outside", "ln -s x $OUT/l", Must::Fail),
+    ("FS-01 mkfifo outside", "mkfifo $OUT/f", Must::Fail),
+    ("FS-01 chmod outside", "chmod 777 $OUT/keep", Must::Fail),
+    ("FS-01 touch outside", "touch -d 2001-01-01 $OUT/keep", Must::Fail),
+    ("FS-01 write into a FIFO outside", "echo x > $OUT/fifo", Must::Fail),
+    ("FS-02 by /proc/self/root", "echo x > /proc/self/root$OUT/new", Must::Fail),
+    ("FS-02 by /proc/self/cwd", "echo x > /proc/self/cwd/../out/new", Must::Fail),
+    ("FS-03 by a link", "ln -sfn $OUT l && echo x > l/new", Must::Fail),
+    ("FS-04 write .git/config", "echo x >> .git/config", Must::Fail),
+    ("FS-04 make a hook", "echo x > .git/hooks/pre-commit", Must::Fail),
+    ("FS-04 rename .git", "mv .git gone", Must::Fail),
+    ("FS-05 mkdir .codex", "mkdir .codex", Must::Fail),
+    ("FS-05 rename to .codex", "mkdir -p t/u && mv t .codex", Must::Fail),
+    ("FS-05 link .codex", "ln -s /tmp .codex", Must::Fail),
+    ("FS-05 .vscode made anew", "mkdir -p .vscode && echo x > .vscode/settings.json", Must::Fail),
+    (
+        "FS-05 tree renamed to .vscode",
+        "mkdir -p e && echo x > e/settings.json && rm -rf .vscode && mv e .vscode",
+        Must::Fail,
+    ),
+    ("FS-06 rename above a protected path", "mv sub sub2", Must::Fail),
+    ("FS-09 denied file", "cat secret/key", Must::Fail),
+    ("FS-09 denied directory", "ls secret", Must::Fail),
+    ("FS-09 glob", "cat src/.env", Must::Fail),
+    ("FS-09 glob, renamed", "mv src/.env src/env", Must::Fail),
+    ("FS-09 glob, copied by link", "ln src/.env src/env", Must::Fail),
+    ("FS-15 set-user-id", "cp /bin/true s && chmod u+s s", Must::Fail),
+    ("PROC-01 signal outside", "kill -0 $VICTIM", Must::Fail),
+    ("PROC-01 memory outside", "cat /proc/$VICTIM/mem", Must::Fail),
+    (
+        "PROC-01 environment outside",
+        "test -s /proc/$VICTIM/environ && cat /proc/$VICTIM/environ | grep -q .",
+        Must::Fail,
+    ),
+    ("PROC-07 user namespace", "unshare -U true", Must::Fail),
+    (
+        "NET-01 connect outside",
+        "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", PORT), 1)'",
+        Must::Fail,
+    ),
+    (
+        "IPC-01 socket outside",
+        "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"SOCKETPATH\")'",
+        Must::Fail,
+    ),
+    ("write", "echo x > w && echo y >> w && test \"$(cat w)\" = 'x\ny'", Must::Work),
+    ("make, rename, remove", "mkdir -p a/b && echo x > a/b/c && mv a/b/c a/d && rm -r a", Must::Work),
+    ("links", "echo x > t1 && ln t1 t2 && ln -s t1 t3 && test \"$(cat t3)\" = x && rm t1 t2 t3", Must::Work),
+    (
+        "modes and times",
+        "echo x > m && chmod 640 m && touch -d 2001-01-01 m && test \"$(stat -c %a m)\" = 640",
+        Must::Work,
+    ),
+    ("unpack an archive", "tar cf x.tar -C /usr/include stdio.h && tar xf x.tar && test -s stdio.h", Must::Work),
+    ("temporary file", "f=$(mktemp) && echo x > $f && rm $f", Must::Work),
+    ("devices", "echo x > /dev/null && head -c 4 /dev/urandom > rnd && head -c 4 /dev/zero > zero", Must::Work),
+    ("FIFO inside", "rm -f p; mkfifo p && (echo hi > p &) && test \"$(cat p)\" = hi", Must::Work),
+    ("git status", "git status --short > /dev/null && git log -1 --oneline > /dev/null", Must::Work),
+    (
+        "pipes and here-documents",
+        "seq 1 100 | sort -n | tail -1 | grep -q 100 && cat <<E | grep -q x\nx\nE",
+        Must::Work,
+    ),
+    (
+        "loopback",
+        "python3 -c 'import socket as s; l=s.create_server((\"127.0.0.1\",0)); c=s.create_connection(l.getsockname()); a,_=l.accept(); c.sendall(b\"x\"); assert a.recv(1)==b\"x\"'",
+        Must::Work,
+    ),
+    (
+        "unix socket inside",
+        "python3 -c 'import os, socket as s; os.path.exists(\"u\") and os.unlink(\"u\"); l=s.socket(s.AF_UNIX); l.bind(\"u\"); l.listen(); c=s.socket(s.AF_UNIX); c.connect(\"u\"); a,_=l.accept(); c.sendall(b\"x\"); assert a.recv(1)==b\"x\"'",
+        Must::Work,
+    ),
+    (
+        "datagram pair",
+        "python3 -c 'import socket as s; a,b=s.socketpair(s.AF_UNIX,s.SOCK_DGRAM); a.send(b\"x\"); assert b.recv(9)==b\"x\"'",
+        Must::Work,
+    ),
+    (
+        "descriptors over a socket",
+        "python3 -c 'import socket as s,os; a,b=s.socketpair(); s.send_fds(a,[b\"x\"],[1]); m,f,_,_=s.recv_fds(b,9,1); os.write(f[0],b\"\")'",
+        Must::Work,
+    ),
+    (
+        "shared memory",
+        "python3 -c 'from multiprocessing import shared_memory as m; x=m.SharedMemory(create=True,size=9); x.close(); x.unlink()'",
+        Must::Work,
+    ),
+    (
+        "System V semaphores",
+        "python3 -c 'import ctypes; c=ctypes.CDLL(None); i=c.semget(0,1,0o1600); assert i>=0; c.semctl(i,0,0)'",
+        Must::WorkUnlessLandlock("they would be the host's"),
+    ),
+    ("own limits and priority", "ulimit -n 64 && nice -n 5 true", Must::Work),
+];
+
+struct World {
+    dir: tempfile::TempDir,
+    listener: std::net::TcpListener,
+    _socket: UnixListener,
+    _victim: Victim,
+    victim: u32,
+}
+
+struct Victim(std::process::Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        // Not below `/tmp`, which is a root of its own elsewhere; the workspace here is the only one.
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["ws/src", "ws/secret", "ws/sub/inner/.git", "out"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        std::fs::write(at("out/keep"), "keep\n").unwrap();
+        std::fs::write(at("ws/secret/key"), "KEY").unwrap();
+        std::fs::write(at("ws/src/.env"), "KEY").unwrap();
+        let git = |args: &[&str]| {
+            let mut git = std::process::Command::new("git");
+            git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args).current_dir(at("ws"));
+            assert!(git.status().unwrap().success());
+        };
+        git(&["init", "-q", "-b", "main"]);
+        git(&["commit", "-q", "--allow-empty", "-m", "one"]);
+        let fifo = std::process::Command::new("mkfifo").arg(at("out/fifo")).status().unwrap();
+        assert!(fifo.success());
+        let socket = UnixListener::bind(at("out/sock")).unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut victim = std::process::Command::new("sleep");
+        let victim = victim.arg("600").env("SECRET", "1").stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pid = victim.id();
+        Self { dir, listener, _socket: socket, _victim: Victim(victim), victim: pid }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    fn abs(&self, name: &str) -> AbsPath {
+        AbsPath::new(self.path(name)).unwrap()
+    }
+
+    fn wish(&self, backend: Backend) -> Confinement {
+        let origin = Origin::builtin("test");
+        let ws = self.abs("ws");
+        let stat = std::fs::metadata(&ws).unwrap();
+        let protect = [".git", ".codex", ".vscode/settings.json", "sub/inner/.git"];
+        let mut protected: Vec<Protected> = protect
+            .iter()
+            .map(|name| {
+                let path = ws.join(name).unwrap();
+                let found = path.as_path().is_dir().then_some(FileKind::Directory);
+                Protected { path, found, reason: "test".to_owned(), origin: origin.clone() }
+            })
+            .collect();
+        protected.sort();
+        let denied = [PathPattern::Path(self.abs("ws/secret")), PathPattern::Glob(PathGlob::new("/**/.env").unwrap())];
+        let environment = [
+            ("OUT", self.path("out").to_str().unwrap().to_owned()),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".to_owned()),
+            ("VICTIM", self.victim.to_string()),
+            ("TMPDIR", self.path("ws").to_str().unwrap().to_owned()),
+        ];
+        let environment = environment
+            .into_iter()
+            .map(|(name, value)| EnvVar { name: OsText::new(name), value: OsText::new(value), origin: origin.clone() })
+            .collect();
+        Confinement {
+            mode: Sourced::new(SandboxMode::WorkspaceWrite, origin.clone()),
+            cwd: ws.clone(),
+            roots: vec![WritableRoot {
+                path: ws,
+                id: FileId { device: stat.dev(), inode: stat.ino() },
+                origin: origin.clone(),
+            }],
+            protected,
+            reads: Reads {
+                base: Sourced::new(ReadBase::Everything, origin.clone()),
+                also: Vec::new(),
+                denied: denied.into_iter().map(|pattern| DeniedRead { pattern, origin: origin.clone() }).collect(),
+            },
+            tmp: Sourced::new(Tmp::Shared, origin.clone()),
+            network: Sourced::new(NetworkWish::Off, origin.clone()),
+            allow_local_binding: Sourced::new(false, origin.clone()),
+            unix_sockets: UnixSockets::Only(Vec::new()),
+            git: Sourced::new(GitAccess::ReadOnly, origin.clone()),
+            git_dirs: Vec::new(),
+            environment,
+            environment_dropped: Vec::new(),
+            limits: Limits::default(),
+            keep_background: Sourced::new(false, origin.clone()),
+            backend: Sourced::new(backend, origin.clone()),
+            absent_protected: Sourced::new(AbsentHold::Broker, origin),
+        }
+    }
+
+    fn act(&self, line: &str) -> String {
+        let port = self.listener.local_addr().unwrap().port().to_string();
+        line.replace("PORT", &port).replace("SOCKETPATH", self.path("out/sock").to_str().unwrap())
+    }
+
+    /// Brings the workspace back to how it was.
+    fn reset(&self) {
+        let _ = std::fs::remove_dir_all(self.path("ws/.vscode"));
+        assert_eq!(std::fs::read_to_string(self.path("out/keep")).unwrap(), "keep\n");
+        assert_eq!(std::fs::read_dir(self.path("out")).unwrap().count(), 3, "something was made outside");
+    }
+}
+
+fn backend(tier: Tier) -> Backend {
+    match tier {
+        Tier::Bwrap => Backend::Bwrap,
+        Tier::Landlock => Backend::Landlock,
+        _ => Backend::Namespaces,
+    }
+}
+
+/// Runs one line; its outcome and what it printed.
+fn run(wish: &Confinement, line: &str) -> Result<(Outcome, String), String> {
+    let facts = ringfence_sandbox::probe::quick();
+    let plan = compile(wish, &facts, &Options::default()).map_err(|error| error.to_string())?;
+    let sandbox = Sandbox::new(plan).map_err(|error| error.to_string())?;
+    let mut command = Command::new(["/bin/sh", "-c", line].map(OsText::new));
+    command.stdin = Stdio::Null;
+    command.stdout = Stdio::Piped;
+    command.stderr = Stdio::Null;
+    let mut running = sandbox.spawn(command, None).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    })?;
+    let mut said = String::new();
+    if let Some(mut out) = running.pipes().stdout.take() {
+        let _ = out.read_to_string(&mut said);
+    }
+    Ok((running.wait(), said))
+}
+
+/// The tiers that work here; the others are named.
+fn tiers(wish: impl Fn(Backend) -> Confinement, test: &str) -> Vec<Tier> {
+    TIERS
+        .into_iter()
+        .filter(|tier| match run(&wish(backend(*tier)), "true") {
+            Ok(_) => true,
+            Err(why) => {
+                println!("SKIPPED: {test} in the `{tier}` tier: {why}");
+                false
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_acts_have_the_same_verdicts_in_every_tier() {
+    let world = World::new();
+    let mut wrong = Vec::new();
+    for tier in tiers(|backend| world.wish(backend), "the_same_acts_have_the_same_verdicts_in_every_tier") {
+        let wish = world.wish(backend(tier));
+        for (name, line, must) in ACTS {
+            let (outcome, _) = run(&wish, &world.act(line)).unwrap_or_else(|why| panic!("{tier}: {name}: {why}"));
+            assert_eq!(outcome.tier, tier);
+            let worked = outcome.exit == Exit::Code(0);
+            let wanted = match must {
+                Must::Fail => false,
+                Must::Work => true,
+                Must::WorkUnlessLandlock(_) => tier != Tier::Landlock,
+            };
+            if worked != wanted {
+                wrong.push(format!("{tier}: {name}: {:?}", outcome.exit));
+            }
+            world.reset();
+        }
+        assert!(!world.path("ws/.codex").exists());
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn proc_03_nothing_outlives_the_command_in_any_tier() {
+    let world = World::new();
+    for tier in tiers(|backend| world.wish(backend), "proc_03_nothing_outlives_the_command_in_any_tier") {
+        let line =
+            "for i in 1 2 3; do (setsid sh -c 'trap \"\" TERM HUP; sleep 3; echo late > late' &) ; done; sleep 0.3";
+        run(&world.wish(backend(tier)), line).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        assert!(!Path::new(&world.path("ws/late")).exists(), "{tier}");
+    }
+}
+
+#[test]
+fn fs_12_commits_work_and_what_runs_programs_stays() {
+    let world = World::new();
+    let wish = |backend| {
+        let mut wish = world.wish(backend);
+        wish.git.value = GitAccess::Commit;
+        wish.git_dirs = vec![GitDir { path: world.abs("ws/.git"), role: GitRole::Main }];
+        wish
+    };
+    let honest = "git add -A && git -c user.name=a -c user.email=a@b commit -qm two && git stash list && git branch -f b1 \
+                  && git checkout -q b1 && git checkout -q main && git tag -f t1";
+    let hostile = [
+        "git config core.pager x",
+        "echo x >> .git/config",
+        "echo x > .git/hooks/pre-commit",
+        "mv .git/hooks .git/h2",
+        "echo x > .git/config.worktree",
+        "echo x > .git/commondir",
+        "echo '* filter=x' > .git/info/attributes",
+        "echo x > .git/info/grafts",
+        "echo /x > .git/objects/info/alternates",
+        "mkdir -p .git/modules/x",
+        "echo x > .git/unknown",
+        "mv .git old && mkdir .git",
+    ];
+    let mut wrong = Vec::new();
+    for tier in tiers(wish, "fs_12_commits_work_and_what_runs_programs_stays") {
+        let wish = wish(backend(tier));
+        let made = format!("echo {tier} > file-{tier} && {honest}");
+        let (outcome, _) = run(&wish, &made).unwrap();
+        if outcome.exit != Exit::Code(0) {
+            wrong.push(format!("{tier}: commit: {:?} {:#?}", outcome.exit, outcome.denials));
+        }
+        for line in hostile {
+            let (outcome, _) = run(&wish, line).unwrap();
+            if outcome.exit == Exit::Code(0) {
+                wrong.push(format!("{tier}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
