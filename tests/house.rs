@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xtask::layers::{CONFINED, LAYERS, LONG_FILES, RUN_PATH_PACKAGES};
+use xtask::layers::{CONFINED, LAYERS, LONG_FILES, RUN_PATH};
 use xtask::root;
 
 fn cargo(args: &[&str]) -> String {
@@ -63,6 +63,18 @@ fn outside_crates_stay_where_they_belong() {
     }
 }
 
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let page = std::fs::read_to_string(root().join("docs/dependencies.md")).expect("docs/dependencies.md");
+    let ours: BTreeSet<&str> = LAYERS.iter().map(|layer| layer.package).collect();
+    let missing: BTreeSet<String> = imports()
+        .into_iter()
+        .map(|(_, dependency)| dependency)
+        .filter(|name| !ours.contains(name.as_str()) && !page.contains(&format!("| `{name}` |")))
+        .collect();
+    assert!(missing.is_empty(), "dependencies without a row in docs/dependencies.md: {missing:?}");
+}
+
 /// Every source file of the product.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -72,6 +84,12 @@ fn sources() -> Vec<PathBuf> {
     walk(&root().join("xtask/src"), &mut found);
     found.sort();
     found
+}
+
+/// Whether a source file holds nothing but tests.
+fn of_tests(path: &Path) -> bool {
+    let name = short(path);
+    name.ends_with("tests.rs") || name.contains("/tests/")
 }
 
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -93,7 +111,7 @@ fn short(path: &Path) -> String {
 fn unsafe_code_stands_only_in_sys_and_child() {
     for path in sources() {
         let name = short(&path);
-        if name.starts_with("crates/sandbox/src/sys/") || name == "crates/sandbox/src/child.rs" {
+        if name.starts_with("crates/sandbox/src/sys/") || name == "crates/sandbox/src/child.rs" || of_tests(&path) {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("readable");
@@ -141,7 +159,7 @@ fn no_file_is_longer_than_a_house_room() {
 
 #[test]
 fn every_module_says_its_reason_first() {
-    for path in sources().into_iter().filter(|path| !path.to_string_lossy().ends_with("tests.rs")) {
+    for path in sources().into_iter().filter(|path| !of_tests(path)) {
         let text = std::fs::read_to_string(&path).expect("readable");
         assert!(text.starts_with("//!"), "{}: a module opens with one sentence on its reason", short(&path));
     }
@@ -154,18 +172,54 @@ fn generated_files_are_up_to_date() {
     }
 }
 
+/// Codes that a person meets: of reasons, of problems with settings, of notices.
+fn codes() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        // Product code only; what tests make up isn't met by anybody.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let in_codes = short(&path) == "crates/policy/src/decide/reasons.rs";
+        let quoted =
+            |part: &str| part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next().map(str::to_owned));
+        let mut literals: Vec<String> = text.split("Problem::new(").skip(1).filter_map(quoted).collect();
+        literals.extend(text.split("code: ").skip(1).filter_map(quoted));
+        let lines = text.lines().filter(|line| in_codes && line.contains("pub const "));
+        literals.extend(lines.filter_map(|line| line.split_once(": &str = ").and_then(|(_, rest)| quoted(rest))));
+        let plain = |code: &String| !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        found.extend(literals.into_iter().filter(plain));
+    }
+    found
+}
+
+#[test]
+fn every_code_is_documented() {
+    let page = std::fs::read_to_string(root().join("docs/reference/codes.md")).expect("docs/reference/codes.md");
+    let missing: Vec<String> = codes().into_iter().filter(|code| !page.contains(&format!("| `{code}` |"))).collect();
+    assert!(missing.is_empty(), "codes without a row in docs/reference/codes.md: {missing:?}");
+}
+
+/// How many packages a package links, itself included.
+fn linked(package: &str) -> BTreeSet<String> {
+    let args = ["tree", "-p", package, "-e", "normal", "--prefix", "none", "--offline", "--locked", "--no-dedupe"];
+    cargo(&args)
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
 fn the_run_path_links_few_packages() {
-    let args =
-        ["tree", "-p", "ringfence-cli", "-e", "normal", "--prefix", "none", "--offline", "--locked", "--no-dedupe"];
-    // The proxy is linked too, but nothing of it is started, or even read from disk, by a run without it.
-    let text = cargo(&[args.as_slice(), &["--no-default-features"]].concat());
-    let packages: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).collect();
-    assert!(
-        packages.len() <= RUN_PATH_PACKAGES,
-        "{} packages are linked into `ringfence`, {RUN_PATH_PACKAGES} is the bound: {packages:?}",
-        packages.len()
-    );
-    println!("{} packages", packages.len());
+    // The library without its managed network: nothing of the proxy is started by a run that doesn't need it.
+    for (package, bound) in RUN_PATH {
+        let packages = linked(package);
+        assert!(
+            packages.len() <= *bound,
+            "`{package}` links {} packages, {bound} is the bound: {packages:?}",
+            packages.len()
+        );
+        println!("{package}: {} packages", packages.len());
+    }
 }

@@ -5,6 +5,7 @@
 pub mod generate;
 pub mod layers;
 pub mod tests;
+pub mod threats;
 pub mod user;
 
 use std::path::{Path, PathBuf};

@@ -215,3 +215,121 @@ fn arguments_pass_byte_for_byte() {
     let expected: Vec<u8> = odd.iter().flat_map(|word| word.as_bytes().iter().copied().chain([0])).collect();
     assert_eq!(output.stdout, expected);
 }
+
+#[test]
+fn run_decides_records_and_explains() {
+    if !confines("run_decides_records_and_explains") {
+        return;
+    }
+    let place = Place::new();
+    place.write(
+        "home/.ringfence/rules/mine.rules",
+        "prefix_rule(pattern=[\"touch\"], decision=\"forbidden\", justification=\"no new files\")\n",
+    );
+    place.run(["run", "--", "echo", "hi"]).ends(0);
+    let refused = place.run(["run", "--", "touch", "x"]).ends(126).says("no new files").says("mine.rules:1");
+    assert!(!place.path("ws/x").exists(), "{}", refused.err);
+    let ran = place.run(["run", "--json", "--", "touch", "x"]).ends(126);
+    let report: serde_json::Value = serde_json::from_str(&ran.err).expect("a report");
+    assert_eq!(report["verdict"], "refuse");
+    assert!(report["exit"].is_null());
+    let explained = place.run(["explain", "--json", "--", "touch", "x"]).ends(0).out;
+    let document: serde_json::Value = serde_json::from_str(&explained).expect("a document");
+    assert_eq!(document["schema"], "ringfence.dev/v1/explain");
+    let log = place.run(["log"]).ends(0).out;
+    assert!(log.contains("echo hi") && log.contains("touch x"), "{log}");
+    place.run(["log", "--verify"]).ends(0);
+}
+
+#[test]
+fn with_nobody_to_ask_a_question_is_a_refusal() {
+    let place = Place::new();
+    place.run(["run", "-a", "untrusted", "--", "touch", "x"]).ends(126).says("nobody to ask");
+    place.run(["run", "--escalate", "outside", "--justification", "x", "--", "ls"]).ends(126);
+    place.run(["run", "--escalate", "moon", "--justification", "x", "--", "ls"]).ends(125).says("--escalate");
+}
+
+#[test]
+fn a_denial_is_explained_afterwards() {
+    if !confines("a_denial_is_explained_afterwards") {
+        return;
+    }
+    let place = Place::new();
+    let ran = place.run(["run", "--log-denials", "--", "sh", "-c", "mkdir .codex; exit 0"]).ends(0);
+    if !ran.err.contains("denied:") {
+        common::skip("a_denial_is_explained_afterwards", "this host's tier leaves no evidence of a refused name");
+        return;
+    }
+    assert!(ran.err.contains("protected-path"), "{}", ran.err);
+    let why = place.run(["why"]).ends(0).out;
+    assert!(why.contains("protected-path") && why.contains("allow with"), "{why}");
+}
+
+#[test]
+fn settings_are_seen_and_changed() {
+    let place = Place::new();
+    place.settings("# mine\nsandbox_mode = \"read-only\"  # for now\n");
+    place.run(["config", "set", "git", "commit"]).ends(0);
+    let text = place.read("home/.ringfence/config.toml");
+    assert!(text.contains("# mine") && text.contains("# for now") && text.contains("git = \"commit\""), "{text}");
+    assert_eq!(place.run(["config", "get", "git"]).ends(0).out, "commit\n");
+    assert!(place.run(["config", "show"]).ends(0).out.contains("config.toml:2:1"));
+    place.run(["config", "unset", "git"]).ends(0);
+    assert_eq!(place.run(["config", "get", "git"]).ends(0).out, "read-only\n");
+    place.write("ws/requirements.toml", "allowed_sandbox_modes = [\"workspace-write\"]\n");
+    let ran = place.run(["config", "check", "requirements.toml"]).ends(1);
+    assert!(ran.out.contains("read-only"), "{}", ran.out);
+    let schema: serde_json::Value = serde_json::from_str(&place.run(["config", "schema"]).ends(0).out).expect("JSON");
+    assert!(schema["properties"]["sandbox_mode"].is_object());
+}
+
+#[test]
+fn nothing_that_runs_inside_changes_policy() {
+    if !confines("nothing_that_runs_inside_changes_policy") {
+        return;
+    }
+    let place = Place::new();
+    let program = common::program().display().to_string();
+    for args in
+        ["config set sandbox_mode danger-full-access", "rules add allow -- rm", "trust", "permissions full-access"]
+    {
+        let ran = place.run(["sandbox", "-s", "workspace-write", "--", "sh", "-c", &format!("{program} {args}")]);
+        assert_ne!(ran.status, 0, "{args}: {}{}", ran.out, ran.err);
+    }
+    assert!(!place.path("home/.ringfence/config.toml").exists());
+    assert!(!place.path("home/.ringfence/rules/default.rules").exists());
+}
+
+#[test]
+fn rules_are_judged_as_json_and_changed_by_hand() {
+    let place = Place::new();
+    place.run(["rules", "add", "prompt", "--justification", "leaves", "--", "git", "push"]).ends(0);
+    let file = place.path("home/.ringfence/rules/default.rules").display().to_string();
+    let json = place.run(["rules", "check", "--rules", &file, "git", "push", "x"]).ends(0).out;
+    assert_eq!(
+        json,
+        "{\"matchedRules\":[{\"prefixRuleMatch\":{\"matchedPrefix\":[\"git\",\"push\"],\"decision\":\"prompt\",\"justification\":\"leaves\"}}],\"decision\":\"prompt\"}\n"
+    );
+    assert_eq!(place.run(["execpolicy", "check", "--rules", &file, "ls"]).ends(0).out, "{\"matchedRules\":[]}\n");
+    place.write("ws/bad.rules", "prefix_rule(pattern=[])\n");
+    place.run(["rules", "check", "--rules", "bad.rules", "ls"]).ends(1).says("bad.rules:1");
+    place.run(["rules", "remove", "prompt", "--", "git", "push"]).ends(0);
+    assert_eq!(place.read("home/.ringfence/rules/default.rules").trim(), "");
+}
+
+#[test]
+fn a_patch_is_applied_whole_or_not() {
+    let place = Place::new();
+    place.write("ws/a.txt", "one\ntwo\n");
+    place.write("out/p", "--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n");
+    let patch = place.path("out/p").display().to_string();
+    place.run(["apply", "--check", &patch]).ends(0);
+    assert_eq!(place.read("ws/a.txt"), "one\ntwo\n");
+    place.run(["apply", &patch]).ends(0);
+    assert_eq!(place.read("ws/a.txt"), "one\nthree\n");
+    place.run(["apply", &patch]).ends(1);
+    place.write("out/q", "--- /dev/null\n+++ b/.git/hooks/pre-commit\n@@ -0,0 +1 @@\n+x\n");
+    let patch = place.path("out/q").display().to_string();
+    place.run(["apply", &patch]).ends(126);
+    assert!(!place.path("ws/.git/hooks/pre-commit").exists());
+}

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod decide;
+pub mod files;
 pub mod hot;
 pub mod log;
 pub mod platform;
@@ -56,6 +57,8 @@ pub enum Command {
     Prove(ProveArgs),
     /// Explain a denial: what was refused, by which rule, and what would allow it
     Why(WhyArgs),
+    /// Apply a patch: all of it or nothing, judged like any other change of files
+    Apply(files::ApplyArgs),
     /// Check, list, test and change command rules
     #[command(alias = "execpolicy")]
     Rules(rules::RulesArgs),

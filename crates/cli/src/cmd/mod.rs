@@ -1,6 +1,6 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
-#[cfg(target_os = "linux")]
+mod apply;
 mod ask;
 mod completions;
 mod config;
@@ -44,6 +44,7 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Config(args) => config::main(&args),
         Command::Trust(args) => trust::trust(&args),
         Command::Permissions(args) => trust::permissions(&args),
+        Command::Apply(args) => apply::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),

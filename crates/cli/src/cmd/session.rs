@@ -90,7 +90,8 @@ pub fn run_failure(error: &RunError) -> Failure {
     }
 }
 
-fn authorize_failure(error: &AuthorizeError) -> Failure {
+/// A refusal: what, because of what, and what would change it.
+pub fn authorize_failure(error: &AuthorizeError) -> Failure {
     let policy = matches!(
         error,
         AuthorizeError::Refused(_)
