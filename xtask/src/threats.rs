@@ -45,9 +45,9 @@ pub fn markdown(root: &Path) -> String {
          is named after its id. Each boundary is attacked a second time, from inside and judged from outside, by \
          `ringfence prove`; its acts are the rows of `",
     );
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "{PROOF}`, and tests in `crates/sandbox/tests/probes` try every protection with its honest twin.\n"
+        "{PROOF}`, and tests in `crates/sandbox/tests/probes` try every protection with its honest twin."
     );
     for (prefix, about) in BOUNDARIES {
         let rows: Vec<_> = tests.iter().filter(|(id, _)| id.split('-').next() == Some(prefix)).collect();

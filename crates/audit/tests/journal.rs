@@ -1,4 +1,5 @@
 //! The journal as its reader and its attacker see it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_audit::{Filter, Journal, Limits, Redactor, Sink, reader, verify};
 use ringfence_model::action::{Action, Exec};

@@ -1,6 +1,6 @@
 //! What resolving the settings of one start costs, beside reading the same files and nothing more.
 //! Run with `cargo bench -p ringfence-config`; prints a table and ratios of one run.
-#![allow(clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_config::gather::{Contents, Machine, Preference, TrustedError, World};
 use ringfence_config::{Places, ProjectFacts, Request, load_from};

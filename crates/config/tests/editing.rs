@@ -1,5 +1,5 @@
 //! Changing settings files: comments stay, nothing is lost, nothing half-written.
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_config::edit::{Change, change_file, change_text, trust};
 use ringfence_model::AbsPath;

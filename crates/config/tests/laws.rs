@@ -1,6 +1,5 @@
 //! Laws that hold for every stack of layers and every set of requirements.
-
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Layers: which one wins, what each value remembers of where it came from, and what a project can't do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,6 +1,5 @@
 //! Every pair of layers × every key: what the two say together follows from the key's row and from nothing else.
-
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

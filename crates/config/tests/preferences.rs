@@ -1,6 +1,6 @@
 //! Managed preferences of other systems, read from samples as administrators' tools write them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(feature = "foreign-sources")]
-#![allow(clippy::expect_used, clippy::panic)]
 
 use base64::Engine as _;
 use ringfence_config::gather::preferences::{PreferenceError, REGISTRY_KEY, read_plist, read_registry_export};

@@ -1,4 +1,5 @@
 //! Requirements: the worked examples of the reference, composition, and what can't be read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,6 +1,5 @@
 //! What a person sees of settings, and how files are checked and compared without a start.
-
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

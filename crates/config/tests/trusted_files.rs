@@ -1,6 +1,6 @@
 //! Requirements files on a real disk: who may own what leads to them. Run as root and as an ordinary user.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(unix)]
-#![allow(clippy::expect_used, clippy::panic)]
 
 use ringfence_config::gather::{TrustedError, read_owned};
 use std::fs;

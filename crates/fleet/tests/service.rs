@@ -1,4 +1,5 @@
 //! The whole path on one machine, against a real server and against servers that misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_config::bundle::{Bundle, PublicKey, UnixTime};
 use ringfence_fleet::{

@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.len() > 1
             && digits.starts_with('0')
-            && digits.bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit())
+            && digits.as_bytes().get(1).copied().is_some_and(|byte| byte.is_ascii_digit())
             || !digits.starts_with(|c: char| c.is_ascii_digit())
             || digits.contains(".e")
             || digits.contains(".E")

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
-use ringfence_config::gather::{Preference, TrustedError, World};
+use ringfence_config::gather::{Contents, Preference, TrustedError, World};
 use ringfence_config::{Places, ProjectFacts, Request, Resolved, load_from};
 use ringfence_import::{Agent, Carried, Imported, Input, Role, import};
 use ringfence_model::AbsPath;
@@ -42,6 +42,12 @@ impl World for Memory {
     }
     fn preference(&self, _: &str) -> Result<Option<Preference>, TrustedError> {
         Ok(None)
+    }
+    fn contents(&self, _: &Path) -> io::Result<Option<Contents>> {
+        Ok(None)
+    }
+    fn keep(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
     fn hostname(&self) -> Option<String> {
         None

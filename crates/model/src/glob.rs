@@ -277,9 +277,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_pattern_or_path_panics(pattern in "/[ab*?/.]{0,24}", path in proptest::collection::vec(any::<u8>(), 0..40)) {
-            if let Ok(glob) = PathGlob::new(&pattern) {
-                if glob.matches(&path) { prop_assert!(glob.covers(&path)); }
-            }
+            if let Ok(glob) = PathGlob::new(&pattern)
+                && glob.matches(&path) { prop_assert!(glob.covers(&path)); }
         }
         #[test]
         fn a_pattern_without_wildcards_matches_itself_alone(path in "(/[a-c]{1,3}){1,4}", other in "(/[a-c]{1,3}){1,4}") {

@@ -1,4 +1,5 @@
 //! What settings and facts give: roots, islands, reads, network, environment; and what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use ringfence_model::confinement::{DeniedRead, NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};

@@ -1,4 +1,5 @@
 //! Verdicts as an agent and a person meet them, and the laws they keep.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use ringfence_model::action::{

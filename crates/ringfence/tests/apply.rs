@@ -1,4 +1,5 @@
 //! Patches as agents and diff tools write them: what is applied, what is refused, and that nothing is half done.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(unix)]
 
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
 //! What is found on disk: Git directories behind every form of `.git`, protected names, programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(unix)]
 
 use ringfence::facts::{Start, StartError, gather, program};

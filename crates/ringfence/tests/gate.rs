@@ -1,4 +1,5 @@
 //! Floods of questions: a burst comes one by one, the rest as one list, and each gets its own answer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence::action::{Action, Exec, Identity, Placement};
 use ringfence::approver::{Approver, Asked, BURST, Gate, NoAnswer, Under};

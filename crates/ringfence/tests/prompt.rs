@@ -1,4 +1,5 @@
 //! The question as a person sees it and as an attacker would like it to be.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence::action::{Action, Escalation, Exec, Identity, More, Placement};
 use ringfence::approver::{Approver, Asked, NoAnswer, Under};

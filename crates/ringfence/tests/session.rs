@@ -1,4 +1,5 @@
 //! A session as an agent and a person meet it: what runs, what asks, what is refused, what is recorded.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
 use ringfence::action::{Action, Escalation, Exec, More, Placement};

@@ -1,4 +1,5 @@
 //! Loading 10,000 rules, and deciding one command among them; each against a yardstick of the same run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_model::{Layer, Origin, OsText};
 use ringfence_rules::{Permit, Programs, RuleFile, RuleSet};

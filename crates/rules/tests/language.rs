@@ -1,4 +1,5 @@
 //! The rule language as its users meet it: what loads, what doesn't, and what the message says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_model::{Layer, Origin, OsText};
 use ringfence_rules::{Decision, Permit, Programs, RuleFile, RuleSet, check_json};

@@ -1,4 +1,5 @@
 //! Laws of rules, as sentences.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use ringfence_model::{Layer, Origin, OsText};

@@ -1,4 +1,5 @@
 //! What a brokered create costs more than a bare one, in one run, on tmpfs: `cargo bench -p ringfence-sandbox --bench broker`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[cfg(target_os = "linux")]
 fn main() {

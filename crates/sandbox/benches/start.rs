@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p ringfence-sandbox --bench start`. Every kind is run in turn, so that a busy machine slows all alike;
 //! what counts are the ratios of medians.
+#![allow(clippy::type_complexity, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[cfg(target_os = "linux")]
 mod linux {

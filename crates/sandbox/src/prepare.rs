@@ -354,7 +354,7 @@ impl Builder {
                 .filter(|(_, value)| !value.is_empty())
                 .map(|(key, value)| Ok((c_string(key.as_bytes())?, c_string(value.as_bytes())?)))
                 .collect::<Result<Vec<_>, StartError>>()?;
-            let attributes = NO_SETUID | libc::MOUNT_ATTR_NOEXEC * u64::from(name == "pts");
+            let attributes = NO_SETUID | (libc::MOUNT_ATTR_NOEXEC * u64::from(name == "pts"));
             self.push(Op::NewFileSystem { to: inner, kind: c_string(kind.as_bytes())?, options, attributes });
             self.push(Op::MakeDirectory { dir: tree, path: path.clone(), mode: 0o755 });
             self.push(Op::AttachBelow { tree: inner, dir: tree, path });

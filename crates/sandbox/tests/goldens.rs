@@ -1,5 +1,6 @@
 //! Plans of recorded hosts, as they are printed. `UPDATE_GOLDENS=1` writes them anew; a difference is for a person to
 //! look at.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

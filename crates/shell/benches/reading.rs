@@ -1,4 +1,5 @@
 //! Reading hostile and honest scripts, each against counting the bytes of the same script in the same run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_model::OsText;
 use std::hint::black_box;

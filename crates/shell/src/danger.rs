@@ -157,7 +157,7 @@ fn runs_input(command: &SimpleCommand) -> bool {
         |arg: &&str| matches!(*arg, "-c" | "-m" | "-e" | "-p" | "-n" | "-ne" | "-pe" | "-nle" | "-r" | "--eval");
     args.contains(&"-s")
         || args.contains(&"/dev/stdin")
-        || (args.iter().all(|arg| arg.starts_with('-')) && !args.iter().any(|arg| named(&arg)))
+        || (args.iter().all(|arg| arg.starts_with('-')) && !args.iter().any(named))
 }
 
 fn script_danger(script: &str, facts: &ClassifyFacts) -> Option<String> {

@@ -1,4 +1,5 @@
 //! The classification held against what must not run unasked, by id, and what must not be asked about.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_model::facts::{FileId, ProgramFacts};
 use ringfence_model::{AbsPath, OsText};
@@ -141,7 +142,7 @@ fn cmd_06_to_10_writers() {
     not_safe("CMD-06", &["base64 -o f", "base64 -of", "base64 --out=f", "base64 --output f"]);
     not_safe(
         "CMD-07",
-        &[
+        [
             "sort -o f x",
             "sort x -of",
             "sort --outp=f",

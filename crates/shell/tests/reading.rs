@@ -1,4 +1,5 @@
 //! What a command line is: plain or opaque, and which commands are seen in it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_model::OsText;
 use ringfence_shell::{Reading, read};

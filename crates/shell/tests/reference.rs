@@ -1,4 +1,5 @@
 //! The reference of the command table is the table: `docs/reference/commands.md` is printed from it and compared.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_shell::git::{facts::KEYS, options};
 use ringfence_shell::safety::table::{

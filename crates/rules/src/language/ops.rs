@@ -217,7 +217,7 @@ impl Heap<'_> {
                 self.string(text)
             }
             Value::List(at) | Value::Tuple(at) => {
-                self.meter.make(self.items(*at).len() * std::mem::size_of::<Value>())?;
+                self.meter.make(std::mem::size_of_val(self.items(*at)))?;
                 let picked = picked(self.items(*at).len(), bounds)?;
                 let items = picked.into_iter().filter_map(|index| self.items(*at).get(index).cloned()).collect();
                 if matches!(of, Value::List(_)) { self.list(items) } else { self.tuple(items) }

@@ -18,7 +18,7 @@ fn fill(program: &Program, slot: Slot, fd: i32) {
 }
 
 /// No links at all, neither symbolic nor the kernel's magic ones.
-const NO_LINKS: u64 = (libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) as u64;
+const NO_LINKS: u64 = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
 
 /// Carries out one operation.
 pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
@@ -29,7 +29,7 @@ pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
                 From::Root => (fs::CWD, NO_LINKS),
                 // What it would be below wasn't there.
                 From::Slot(dir) if fd(*dir) < 0 => return Err(Errno(libc::ENOENT)),
-                From::Slot(dir) => (fd(*dir), NO_LINKS | libc::RESOLVE_BENEATH as u64),
+                From::Slot(dir) => (fd(*dir), NO_LINKS | libc::RESOLVE_BENEATH),
             };
             let opened = fs::openat2(dir, path, libc::O_PATH | libc::O_NOFOLLOW, resolve)?;
             fill(program, *to, opened);
@@ -114,7 +114,7 @@ pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
 }
 
 fn open_below(dir: i32, path: &CStr) -> Result<i32, Errno> {
-    fs::openat2(dir, path, libc::O_PATH | libc::O_NOFOLLOW, NO_LINKS | libc::RESOLVE_BENEATH as u64)
+    fs::openat2(dir, path, libc::O_PATH | libc::O_NOFOLLOW, NO_LINKS | libc::RESOLVE_BENEATH)
 }
 
 fn is_directory(fd: i32) -> Result<bool, Errno> {

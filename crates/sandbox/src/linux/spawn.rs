@@ -128,6 +128,10 @@ impl Sandbox {
         }
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller each for a fresh and a prepared sandbox; all of it differs"
+    )]
     pub(super) fn launch(
         &self,
         command: &Command,
@@ -494,13 +498,13 @@ fn limits(plan: &Plan) -> Vec<Rlimit> {
         let Act::Limit { limit } = &step.act else { continue };
         let same = |resource: u32, value: u64| Rlimit { resource, soft: value, hard: value };
         let next = match *limit {
-            Limit::Memory(bytes) => same(libc::RLIMIT_AS as u32, bytes),
-            Limit::Processes(count) => same(libc::RLIMIT_NPROC as u32, count),
-            Limit::OpenFiles(count) => same(libc::RLIMIT_NOFILE as u32, count),
-            Limit::FileSize(bytes) => same(libc::RLIMIT_FSIZE as u32, bytes),
+            Limit::Memory(bytes) => same(libc::RLIMIT_AS, bytes),
+            Limit::Processes(count) => same(libc::RLIMIT_NPROC, count),
+            Limit::OpenFiles(count) => same(libc::RLIMIT_NOFILE, count),
+            Limit::FileSize(bytes) => same(libc::RLIMIT_FSIZE, bytes),
             Limit::CpuTime(milliseconds) => {
                 let seconds = milliseconds.div_ceil(1000).max(1);
-                Rlimit { resource: libc::RLIMIT_CPU as u32, soft: seconds, hard: seconds + 1 }
+                Rlimit { resource: libc::RLIMIT_CPU, soft: seconds, hard: seconds + 1 }
             }
             Limit::WallClock(_) | Limit::Output(_) => continue,
         };

@@ -156,7 +156,6 @@ pub const TABLE: &[Row] = &[
                 ("-f", "sets the clock on BSD and macOS"),
             ],
             operands: Operands::Format("an operand without `+` sets the clock"),
-            ..NONE
         },
         "prints the time",
     ),

@@ -35,7 +35,8 @@ impl Wish {
     }
 
     fn follows(self) -> bool {
-        !self.flags.contains(OFlags::NOFOLLOW) && !(self.creates() && self.flags.contains(OFlags::EXCL))
+        let only_new = self.creates() && self.flags.contains(OFlags::EXCL);
+        !only_new && !self.flags.contains(OFlags::NOFOLLOW)
     }
 
     /// For our own open: never inherited, never our controlling terminal.

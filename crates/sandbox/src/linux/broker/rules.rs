@@ -444,7 +444,7 @@ impl Rules {
 
     /// Whether this file, which has several names, is a protected one under another.
     pub fn is_protected_file(&self, id: FileId) -> Option<Refusal> {
-        self.protected_files.iter().enumerate().find_map(|(_, path)| {
+        self.protected_files.iter().find_map(|path| {
             let stat = rustix::fs::stat(path.as_c_str()).ok()?;
             if file_id(&stat) != id {
                 return None;

@@ -76,7 +76,7 @@ fn go<'broker>(caller: &Caller<'broker>, start: OwnedFd, path: &[u8], links: u32
 }
 
 fn open_root(caller: &Caller<'_>) -> Result<OwnedFd, Errno> {
-    Ok(rustix::io::fcntl_dupfd_cloexec(caller.root(), 0)?)
+    rustix::io::fcntl_dupfd_cloexec(caller.root(), 0)
 }
 
 /// Follows every name of `path`, which has no leading slash.

@@ -90,7 +90,7 @@ fn other_ways(dir: &Path) {
     let parent = std::os::unix::process::parent_id();
     refused(
         "the supervisor's memory",
-        fs::OpenOptions::new().create(true).write(true).open(format!("/proc/{parent}/mem")),
+        fs::OpenOptions::new().create(true).truncate(false).write(true).open(format!("/proc/{parent}/mem")),
     );
 }
 
@@ -136,7 +136,7 @@ fn honest(_: &Path) {
     for umask in [0o022, 0o077, 0o000] {
         rustix::process::umask(Mode::from_raw_mode(umask));
         let name = format!("umask-{umask:o}");
-        fs::OpenOptions::new().create(true).write(true).truncate(false).mode(0o666).open(&name).unwrap();
+        fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o666).open(&name).unwrap();
         assert_eq!(mode(&name), 0o666 & !umask);
         let name = format!("dir-{umask:o}");
         fs::create_dir(&name).unwrap();
@@ -164,12 +164,21 @@ fn honest(_: &Path) {
     let unnamed = fs::OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(".").unwrap();
     rfs::linkat(CWD, format!("/proc/self/fd/{}", unnamed.as_raw_fd()), CWD, "named", AtFlags::SYMLINK_FOLLOW).unwrap();
     fs::write("/dev/null", "x").unwrap();
-    fs::OpenOptions::new().create(true).write(true).open("/proc/self/comm").unwrap().write_all(b"renamed").unwrap();
+    fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open("/proc/self/comm")
+        .unwrap()
+        .write_all(b"renamed")
+        .unwrap();
     assert_eq!(fs::read_to_string("/proc/self/comm").unwrap().trim(), "renamed");
     // A FIFO that nobody reads yet holds up its writer, and nobody else.
     rfs::mknodat(CWD, "fifo", rfs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let writers: Vec<_> = (0..8)
-        .map(|_| std::thread::spawn(|| fs::OpenOptions::new().create(true).write(true).open("fifo").unwrap()))
+        .map(|_| {
+            std::thread::spawn(|| fs::OpenOptions::new().create(true).truncate(false).write(true).open("fifo").unwrap())
+        })
         .collect();
     for number in 0..100 {
         fs::write(format!("meanwhile-{number}"), "x").unwrap();
@@ -210,11 +219,12 @@ fn honest_errors(_: &Path) {
     symlink("loop-a", "loop-b").unwrap();
     fails(libc::ELOOP, fs::File::create("loop-a"));
     fails(libc::EEXIST, fs::File::create_new("loop-a"));
-    let nofollow = fs::OpenOptions::new().create(true).write(true).custom_flags(libc::O_NOFOLLOW).open("loop-a");
+    let nofollow =
+        fs::OpenOptions::new().create(true).truncate(false).write(true).custom_flags(libc::O_NOFOLLOW).open("loop-a");
     fails(libc::ELOOP, nofollow);
-    let closed = rfs::mkdirat(&fs::File::open("file").unwrap(), "x", Mode::RWXU);
+    let closed = rfs::mkdirat(fs::File::open("file").unwrap(), "x", Mode::RWXU);
     assert_eq!(closed, Err(rustix::io::Errno::NOTDIR));
-    let setuid = fs::OpenOptions::new().create(true).write(true).mode(0o4755).open("suid");
+    let setuid = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o4755).open("suid");
     fails(libc::EPERM, setuid);
     // Strings that aren't there, or have no end.
     // SAFETY: the addresses are wrong on purpose; the kernel or the broker is to say so.
