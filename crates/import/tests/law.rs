@@ -43,6 +43,12 @@ impl World for Memory {
     fn preference(&self, _: &str) -> Result<Option<Preference>, TrustedError> {
         Ok(None)
     }
+    fn contents(&self, _: &Path) -> io::Result<Option<BTreeMap<String, String>>> {
+        Ok(None)
+    }
+    fn keep(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
     fn hostname(&self) -> Option<String> {
         None
     }
