@@ -236,9 +236,11 @@ fn a_full_screen_program_under_tmux() {
     until("line 199");
     tmux(&["send-keys", "q"]).ends(0);
     // Ctrl-C reaches the command, its status comes back, and the terminal is as before.
-    keys(&format!("{}; echo status $?", inside("sleep 100")));
+    keys(&inside("sleep 100"));
     std::thread::sleep(std::time::Duration::from_millis(700));
     tmux(&["send-keys", "C-c"]).ends(0);
+    // A line of its own: a shell drops the rest of a list when a command of it was interrupted.
+    keys("echo status $?");
     until("status 130");
     // Ctrl-Z stops it, fg goes on.
     keys(&inside("sh -c 'read x; echo got $x'"));
