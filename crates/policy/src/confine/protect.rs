@@ -72,9 +72,10 @@ pub(super) fn protected(
 /// Whether a directory above `name`, no link, is protected itself, so that nothing is left to say of `name` but what it
 /// leads to.
 fn is_below_protected(name: &Path, found: &[NameFacts], names: &[ProtectedName]) -> bool {
-    names.iter().map(|above| Path::new(above.name.as_os_str())).any(|above| {
+    let above = names.iter().map(|above| Path::new(above.name.as_os_str()));
+    above.filter(|above| name != *above && name.starts_with(above)).any(|above| {
         let kind = found.iter().find(|fact| Path::new(fact.name.as_os_str()) == above).map(|fact| fact.found);
-        name != above && name.starts_with(above) && matches!(kind, Some(None | Some(FileKind::Directory)))
+        matches!(kind, Some(None | Some(FileKind::Directory)))
     })
 }
 
