@@ -13,7 +13,8 @@ use std::process::{Command, ExitCode, Stdio};
 const ENFORCEMENT: &[(&str, &[&str])] = &[
     (
         "ringfence-sandbox",
-        &["survey", "probes", "enforce", "enforcement", "broker", "races", "tiers", "hosts", "limits"],
+        // `probes` runs itself as an ordinary user too.
+        &["survey", "enforce", "enforcement", "broker", "races", "tiers", "hosts", "limits"],
     ),
     ("ringfence-cli", &["cli", "prove", "work"]),
 ];
@@ -109,9 +110,10 @@ fn build() -> Result<(Vec<Program>, PathBuf), String> {
     let mut programs = Vec::new();
     // Benches are programs with a `main` of their own: they are built, and run by hand.
     for message in build(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-run", "--locked"])? {
-        let Some(executable) = message["executable"].as_str().filter(|_| message["profile"]["test"] == true) else {
-            continue;
-        };
+        // A test with a `main` of its own isn't built with the test profile's harness.
+        let kinds = message["target"]["kind"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_test = message["profile"]["test"] == true || kinds.iter().any(|kind| kind == "test");
+        let Some(executable) = message["executable"].as_str().filter(|_| is_test) else { continue };
         let manifest = Path::new(message["manifest_path"].as_str().unwrap_or_default());
         let directory = manifest.parent().unwrap_or(Path::new(".")).to_path_buf();
         let package = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

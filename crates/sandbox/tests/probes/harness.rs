@@ -253,7 +253,9 @@ pub fn main(groups: &[&[Probe]]) -> ExitCode {
     if arguments.first().is_some_and(|first| first == "--attack") {
         return super::attacks::run(arguments.get(1..).unwrap_or(&[]));
     }
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    // The number that follows libtest's `--test-threads` names no probe.
+    let names = arguments.iter().filter(|argument| !argument.starts_with('-') && argument.parse::<u32>().is_err());
+    let filters: Vec<&String> = names.collect();
     let probes: Vec<&Probe> = groups
         .iter()
         .flat_map(|group| group.iter())
@@ -271,14 +273,17 @@ pub fn main(groups: &[&[Probe]]) -> ExitCode {
     for (name, probe) in probes {
         let verdict = Scratch::new().map_err(Failure::from).and_then(|scratch| probe(&scratch));
         match verdict {
-            Ok(()) => held += 1,
+            Ok(()) => {
+                held += 1;
+                println!("test {name} (as {who}) ... ok");
+            }
             Err(Failure::Skipped(why)) => {
                 skipped += 1;
                 println!("SKIPPED: {name} (as {who}): {why}");
             }
             Err(Failure::Broken(what)) => {
                 broken += 1;
-                println!("BROKEN: {name} (as {who}): {what}");
+                println!("test {name} (as {who}) ... FAILED\nBROKEN: {name} (as {who}): {what}");
             }
         }
     }
