@@ -205,7 +205,7 @@ fn home_name(root: &AbsPath, home: Option<&AbsPath>, name: &str) -> Option<std::
 
 /// Whether `unprotected_paths` takes this name off the table. What `protected_paths` of a requirement adds stays.
 fn is_taken_off(root: &AbsPath, name: &ProtectedName, settings: &Settings) -> bool {
-    if name.origin.layer().is_requirement() {
+    if settings.unprotected_paths.is_empty() || name.origin.layer().is_requirement() {
         return false;
     }
     root.join(Path::new(name.name.as_os_str())).is_ok_and(|path| path_is_taken_off(root, &path, settings))

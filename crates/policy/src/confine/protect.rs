@@ -72,10 +72,11 @@ pub(super) fn protected(
 /// Whether a directory above `name`, no link, is protected itself, so that nothing is left to say of `name` but what it
 /// leads to.
 fn is_below_protected(name: &Path, found: &[NameFacts], names: &[ProtectedName]) -> bool {
-    let above = names.iter().map(|above| Path::new(above.name.as_os_str()));
-    above.filter(|above| name != *above && name.starts_with(above)).any(|above| {
-        let kind = found.iter().find(|fact| Path::new(fact.name.as_os_str()) == above).map(|fact| fact.found);
-        matches!(kind, Some(None | Some(FileKind::Directory)))
+    // Compared as text, not as paths: this runs for every name of every root at every start.
+    name.ancestors().skip(1).map(Path::as_os_str).any(|above| {
+        let kind = || found.iter().find(|fact| fact.name.as_os_str() == above).map(|fact| fact.found);
+        names.iter().any(|name| name.name.as_os_str() == above)
+            && matches!(kind(), Some(None | Some(FileKind::Directory)))
     })
 }
 
