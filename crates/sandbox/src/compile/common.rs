@@ -2,7 +2,7 @@
 
 use super::{Options, Unenforceable, Unmet};
 use crate::host::{HostFacts, System, Tried};
-use crate::plan::{Act, Insistence, Limit, Plan, Promise, SCHEMA, Step};
+use crate::plan::{Act, Insistence, Limit, Plan, Promise, SCHEMA, Shortfall, Step};
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::mode::Backend;
 use ringfence_model::{Confinement, Origin, OsText, SandboxMode, Tier};
@@ -116,7 +116,7 @@ pub(super) fn frame(wish: &Confinement, host: &HostFacts, tier: Tier) -> Plan {
 /// `danger-full-access`: no confinement; environment and limits still apply.
 pub(super) fn unconfined(wish: &Confinement, host: &HostFacts) -> Plan {
     let mut plan = frame(wish, host, Tier::Unconfined);
-    limits(wish, &mut plan);
+    limits(wish, host, &mut plan);
     environment(wish, &mut plan);
     plan
 }
@@ -159,8 +159,28 @@ pub(super) fn whereabouts(wish: &Confinement, plan: &mut Plan, capabilities: &st
 }
 
 /// One step per limit.
-pub(super) fn limits(wish: &Confinement, plan: &mut Plan) {
+pub(super) fn limits(wish: &Confinement, host: &HostFacts, plan: &mut Plan) {
     let limits = &wish.limits;
+    if let Some(limit) = &limits.memory {
+        plan.not_held.push(Shortfall {
+            promise: Promise::Limits,
+            weakened: true,
+            what: "the memory of all processes together".to_owned(),
+            why: "the limit holds for each process (`RLIMIT_AS`), not for their sum".to_owned(),
+            remedy: "limit the number of processes too".to_owned(),
+            origin: limit.origin.clone(),
+        });
+    }
+    if let Some(limit) = limits.processes.as_ref().filter(|_| host.uid == Some(0)) {
+        plan.not_held.push(Shortfall {
+            promise: Promise::Limits,
+            weakened: false,
+            what: "the number of processes".to_owned(),
+            why: "the kernel exempts user 0 from `RLIMIT_NPROC`".to_owned(),
+            remedy: "run as an ordinary user".to_owned(),
+            origin: limit.origin.clone(),
+        });
+    }
     let mut add = |limit: Limit, origin: &Origin, proof: &str| {
         plan.steps.push(step(Act::Limit { limit }, Promise::Limits, Insistence::Must, origin, proof));
     };

@@ -59,7 +59,7 @@ pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenfor
     network(wish, &mut steps);
     linux::rest(wish, host, facts, &mut steps);
     plan.steps = steps;
-    common::limits(wish, &mut plan);
+    common::limits(wish, host, &mut plan);
     common::environment(wish, &mut plan);
     shortfalls(wish, &mut plan);
     Ok(plan)

@@ -58,7 +58,7 @@ pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
     brokered(wish, &mut steps);
     rest(wish, host, linux, &mut steps);
     plan.steps = steps;
-    common::limits(wish, &mut plan);
+    common::limits(wish, host, &mut plan);
     common::environment(wish, &mut plan);
     shortfalls(wish, linux, &mut plan);
     Ok(plan)

@@ -92,7 +92,7 @@ pub(super) fn seatbelt(wish: &Confinement, host: &HostFacts) -> Result<Plan, Une
     // Denials of reads come last: the last rule that fits decides.
     denied(wish, &mut profile);
     plan.steps = steps(wish, profile);
-    common::limits(wish, &mut plan);
+    common::limits(wish, host, &mut plan);
     common::environment(wish, &mut plan);
     shortfalls(wish, &mut plan);
     Ok(plan)

@@ -5,6 +5,7 @@
 
 use crate::host::HostFacts;
 use crate::plan::{Plan, Promise};
+use ringfence_model::confinement::NetworkWish;
 use ringfence_model::{Confinement, Origin, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -63,6 +64,10 @@ impl std::error::Error for Unenforceable {}
 /// Makes the plan for `wish` on `host`. The same input gives the same bytes.
 pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Result<Plan, Unenforceable> {
     let tier = common::tier(wish, host, options)?;
+    let unbuilt = unbuilt(wish);
+    if !unbuilt.is_empty() {
+        return Err(Unenforceable { unmet: unbuilt });
+    }
     match tier {
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
         Tier::Namespaces => linux::namespaces(wish, host),
@@ -79,4 +84,28 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
             }],
         }),
     }
+}
+
+/// Settings that would have no effect: an error, since whoever set them relies on them.
+fn unbuilt(wish: &Confinement) -> Vec<Unmet> {
+    let mut unmet = Vec::new();
+    if let Some(limit) = &wish.limits.output {
+        unmet.push(Unmet {
+            promise: Some(Promise::Limits),
+            what: "the limit on output".to_owned(),
+            why: "what a command prints isn't counted in this version".to_owned(),
+            remedy: "remove `limits.output`".to_owned(),
+            origin: limit.origin.clone(),
+        });
+    }
+    if let NetworkWish::Proxy { transparent: true, .. } = wish.network.value {
+        unmet.push(Unmet {
+            promise: Some(Promise::NetworkProxy),
+            what: "`network.transparent`".to_owned(),
+            why: "in this version programs that ignore the proxy's variables have no network".to_owned(),
+            remedy: "remove `network.transparent`".to_owned(),
+            origin: wish.network.origin.clone(),
+        });
+    }
+    unmet
 }
