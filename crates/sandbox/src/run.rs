@@ -1,7 +1,8 @@
 //! The face: a command with its streams, a running one, and what became of it.
 
 use crate::enforced::Enforced;
-use ringfence_model::report::Exit;
+use crate::plan::Plan;
+use ringfence_model::report::{Exit, NotHeld};
 use ringfence_model::{Denial, OsText, Tier};
 use std::time::Duration;
 
@@ -81,4 +82,21 @@ pub struct Outcome {
     pub denials: Vec<Denial>,
     /// From start to end.
     pub duration: Duration,
+}
+
+impl Outcome {
+    /// What was not, or not fully, held: what the plan foresaw and what its steps came to. Sorted, each once.
+    #[must_use]
+    pub fn not_held(&self, plan: &Plan) -> Vec<NotHeld> {
+        let mut not_held: Vec<NotHeld> = self.enforced.iter().filter_map(Enforced::not_held).collect();
+        not_held.extend(plan.not_held.iter().map(|gap| NotHeld {
+            promise: gap.promise.name().to_owned(),
+            weakened: gap.weakened,
+            why: format!("{}: {}", gap.what, gap.why),
+            remedy: gap.remedy.clone(),
+        }));
+        not_held.sort();
+        not_held.dedup();
+        not_held
+    }
 }

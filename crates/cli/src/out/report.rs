@@ -2,24 +2,16 @@
 
 use super::Failure;
 use ringfence_model::mode::Tier;
-use ringfence_model::report::{NotHeld, Report, SCHEMA};
+use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::{AbsPath, OsText};
-use ringfence_sandbox::{Enforced, Outcome, Plan};
+use ringfence_sandbox::{Outcome, Plan};
 use std::io::Write;
 use std::path::Path;
 
 /// The report of a command that ran.
 #[must_use]
 pub fn of(plan: &Plan, argv: &[OsText], cwd: &AbsPath, outcome: Outcome) -> Report {
-    let mut not_held: Vec<NotHeld> = outcome.enforced.iter().filter_map(Enforced::not_held).collect();
-    not_held.extend(plan.not_held.iter().map(|gap| NotHeld {
-        promise: gap.promise.name().to_owned(),
-        weakened: gap.weakened,
-        why: format!("{}: {}", gap.what, gap.why),
-        remedy: gap.remedy.clone(),
-    }));
-    not_held.sort();
-    not_held.dedup();
+    let not_held = outcome.not_held(plan);
     Report {
         schema: SCHEMA.to_owned(),
         command: argv.to_vec(),

@@ -7,13 +7,11 @@ use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::event::What;
 use ringfence_model::glob::name_matches;
 use ringfence_model::mode::{Backend, Tier};
-use ringfence_model::report::{NotHeld, Report, SCHEMA};
+use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::verdict::Instead;
 use ringfence_model::{Confinement, Denial, Evidence, Origin, OsText};
 use ringfence_sandbox::host::HostFacts;
-use ringfence_sandbox::{
-    Command, Enforced, Options, Outcome, Plan, Signals, StartError, Stdio, Unenforceable, compile,
-};
+use ringfence_sandbox::{Command, Options, Outcome, Plan, Signals, StartError, Stdio, Unenforceable, compile};
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
@@ -338,15 +336,7 @@ fn wish(confinement: &Confinement, instead: Option<&Instead>) -> Confinement {
 }
 
 fn report(authorization: &Authorization, exec: &Exec, plan: &Plan, outcome: Outcome) -> Report {
-    let mut not_held: Vec<NotHeld> = outcome.enforced.iter().filter_map(Enforced::not_held).collect();
-    not_held.extend(plan.not_held.iter().map(|gap| NotHeld {
-        promise: gap.promise.name().to_owned(),
-        weakened: gap.weakened,
-        why: format!("{}: {}", gap.what, gap.why),
-        remedy: gap.remedy.clone(),
-    }));
-    not_held.sort();
-    not_held.dedup();
+    let not_held = outcome.not_held(plan);
     let mut denials = outcome.denials;
     for denial in denials.iter_mut().filter(|denial| denial.id.is_empty()) {
         denial.id = new_id();
