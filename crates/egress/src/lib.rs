@@ -17,6 +17,8 @@ pub mod resolve;
 pub mod socks;
 pub mod standalone;
 mod text;
+#[cfg(target_os = "linux")]
+pub mod transparent;
 
 #[cfg(test)]
 mod test_settings;

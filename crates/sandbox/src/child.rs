@@ -6,7 +6,9 @@
 
 use crate::linux::ops::{Lenience, Op, Program, Slot};
 use crate::linux::perform::{perform, slot};
+use crate::run::Inlet;
 use crate::sys::{Errno, fs, process, security, signal, socket};
+use ringfence_model::transparent;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
@@ -27,7 +29,7 @@ pub(crate) mod word {
     pub(crate) const ENDED: u32 = 5;
     /// A listener of seccomp notifications comes with this message.
     pub(crate) const LISTENER: u32 = 6;
-    /// A listening socket inside comes with this message: port.
+    /// What the proxy serves inside comes with this message: [`crate::run::Inlet`].
     pub(crate) const PROXY_SOCKET: u32 = 7;
     /// To process 1: pass this signal on.
     pub(crate) const SIGNAL: u32 = 16;
@@ -114,6 +116,8 @@ pub(crate) struct Work {
     pub step_errno: Vec<AtomicI32>,
     /// Ports on loopback to listen on for the proxy.
     pub proxy_ports: Vec<u16>,
+    /// The interface through which everything leaves, if there is one.
+    pub interface: Option<Slot>,
     /// Processes inside go on after the command.
     pub keep_background: bool,
 }
@@ -240,7 +244,7 @@ extern "C" fn first_process(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Shared` that it keeps until this process has ended.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     prepare(shared);
-    send_proxy_sockets(shared);
+    send_inlets(shared);
     run(shared)
 }
 
@@ -249,7 +253,7 @@ extern "C" fn keeper(argument: *mut c_void) -> i32 {
     // SAFETY: as for process 1.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     prepare(shared);
-    send_proxy_sockets(shared);
+    send_inlets(shared);
     say(shared, word::READY, 0, None);
     keep(shared)
 }
@@ -486,15 +490,26 @@ fn join_network(shared: &Shared) -> Result<(), Errno> {
     joined
 }
 
-fn send_proxy_sockets(shared: &Shared) {
-    for port in &shared.work().proxy_ports {
-        match socket::listen_loopback(*port) {
-            Ok(fd) => {
-                say(shared, word::PROXY_SOCKET, u32::from(*port), Some(fd));
-                fs::close(fd);
-            }
-            Err(errno) => fail(shared, u32::MAX, errno),
+fn send_inlets(shared: &Shared) {
+    let give = |inlet: Inlet, made: Result<i32, Errno>| match made {
+        Ok(fd) => {
+            say(shared, word::PROXY_SOCKET, inlet.word(), Some(fd));
+            fs::close(fd);
         }
+        Err(errno) => fail(shared, u32::MAX, errno),
+    };
+    for port in &shared.work().proxy_ports {
+        give(Inlet::Port(*port), socket::listen_loopback(*port));
+    }
+    let Some(interface) = shared.work().interface else { return };
+    give(Inlet::Interface, Ok(slot(&shared.work().program, interface)));
+    give(Inlet::Connections, socket::listen_v4(transparent::INSIDE_V4.octets(), 0));
+    // A kernel without IPv6 has no connections by it.
+    if let Ok(listener) = socket::listen_v6() {
+        give(Inlet::Connections, Ok(listener));
+    }
+    for address in &transparent::NAME_SERVERS {
+        give(Inlet::Names, socket::datagrams_v4(address.octets(), transparent::NAME_PORT));
     }
 }
 

@@ -26,4 +26,4 @@ pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
 pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
 pub use plan::{Act, Plan, Step};
-pub use run::{Command, Outcome, Signals, Stdio};
+pub use run::{Command, Inlet, Outcome, Signals, Stdio};

@@ -17,6 +17,7 @@ pub(crate) mod security;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod trial;
+pub(crate) mod tunnel;
 
 pub(crate) use raw::Errno;
 

@@ -1,0 +1,410 @@
+//! The managed network with real programs: `ringfence sandbox` on a machine whose internet is one other machine, made of
+//! network namespaces, with a name server, web servers and an echo of its own.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{Place, Ran, confines, have, program, skip};
+use std::process::{Command, Stdio};
+
+const WORLD: &str = include_str!("network/world.sh");
+const SERVER: &str = include_str!("network/server.py");
+const SERVER_2: &str = include_str!("network/server.mjs");
+
+/// What is allowed; `private` and its like are, so that only their addresses speak against them.
+const SETTINGS: &str = r#"
+sandbox_mode = "workspace-write"
+[sandbox_workspace_write]
+network_access = true
+[network]
+enabled = true
+transparent = TRANSPARENT
+[network.domains]
+"allowed.test:*" = "allow"
+"private.test" = "allow"
+"mixed.test" = "allow"
+"rebind.test" = "allow"
+"metadata.test" = "allow"
+"mapped.test" = "allow"
+"nat64.test" = "allow"
+"loop6.test" = "allow"
+"alias.test" = "allow"
+"silent.test" = "allow"
+"broken.test" = "allow"
+"denied.test" = "deny"
+"#;
+
+struct World {
+    place: Place,
+    with_node: bool,
+}
+
+impl World {
+    /// None, said so, if this machine has no such world.
+    fn new(test: &str, transparent: bool) -> Option<Self> {
+        let needed = ["python3", "ip", "unshare", "nsenter"].iter().all(|program| have(test, program));
+        if !needed || !confines(test) {
+            return None;
+        }
+        let world = Self { place: Place::new(), with_node: false };
+        let settings = SETTINGS.replace("TRANSPARENT", if transparent { "true" } else { "false" });
+        world.place.settings(&settings);
+        world.place.write("world/world.sh", WORLD);
+        world.place.write("world/server.py", SERVER);
+        world.place.write("world/pages/hello", "hello from afar\n");
+        let ran = world.outside("true");
+        if ran.status == 77 {
+            skip(test, ran.err.lines().last().unwrap_or("there can't be a second machine"));
+            return None;
+        }
+        ran.ends(0);
+        if transparent && !std::path::Path::new("/dev/net/tun").exists() {
+            skip(test, "this machine has no `/dev/net/tun`");
+            return None;
+        }
+        Some(world)
+    }
+
+    /// Runs a program with its arguments in that world, outside any sandbox.
+    fn in_world(&self, argv: &[&str]) -> Ran {
+        for file in ["ready", "ready2", "asked"] {
+            let _ = std::fs::remove_file(self.place.path(&format!("world/{file}")));
+        }
+        let root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+        let mut command = Command::new("unshare");
+        command.args(if root { vec!["-n", "-m"] } else { vec!["-U", "-r", "-n", "-m"] });
+        command.arg("sh").arg(self.place.path("world/world.sh")).arg(self.place.path("world")).args(argv);
+        command.current_dir(self.place.path("ws")).env_clear().stdin(Stdio::null());
+        command.env("HOME", self.place.path("home")).env("LANG", "C.UTF-8").env("TERM", "dumb");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        Ran::of(&mut command)
+    }
+
+    fn outside(&self, script: &str) -> Ran {
+        self.in_world(&["sh", "-c", script])
+    }
+
+    /// Runs a script in the sandbox.
+    fn inside(&self, script: &str) -> Ran {
+        self.in_world(&[program().to_str().unwrap(), "sandbox", "--log-denials", "--", "sh", "-c", script])
+    }
+
+    /// The same for Python, with nothing that knows of a proxy.
+    fn python(&self, code: &str) -> Ran {
+        self.place.write("ws/client.py", code);
+        self.inside("python3 client.py")
+    }
+
+    /// Names that the world's name server was asked about.
+    fn asked(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.place.path("world/asked")).unwrap_or_default();
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    }
+}
+
+const RAW: &str = r#"
+import errno, os, socket, threading, time
+
+def fetch(host, port=80, path="/hello"):
+    began = time.time()
+    try:
+        with socket.create_connection((host, port), timeout=20) as s:
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            text = b""
+            while part := s.recv(65536):
+                text += part
+            return text.split(b"\r\n\r\n")[-1].decode().strip()
+    except OSError as error:
+        slow = " slowly" if time.time() - began > 5 else ""
+        return (errno.errorcode.get(error.errno) or str(error)) + slow
+"#;
+
+#[test]
+fn net_06_px_02_transparent_programs_reach_allowed_names_and_nothing_else() {
+    let test = "net_06_px_02_transparent_programs_reach_allowed_names_and_nothing_else";
+    let Some(world) = World::new(test, true) else { return };
+    let ran = world
+        .python(&format!(
+            "{RAW}
+print(fetch('allowed.test'), fetch('ALLOWED.test.'))
+print('refused', fetch('allowed.test', 7001))
+for host in ['other.test', 'denied.test', '93.184.216.34', '169.254.169.254', '192.168.7.7', '2130706433.evil.test']:
+    print(host, fetch(host))
+print('v6', fetch('2606:2800:220:1::34'))
+print('private', fetch('10.0.0.5'))
+"
+        ))
+        .ends(0);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines[0], "hello from afar hello from afar", "{}{}", ran.out, ran.err);
+    assert_eq!(lines[1], "refused ECONNREFUSED");
+    for line in &lines[2..] {
+        assert!(line.ends_with(" EHOSTUNREACH") || line.ends_with(" EACCES"), "{}", ran.out);
+    }
+    // What may not be reached isn't even looked up.
+    assert!(world.asked().iter().all(|name| name == "allowed.test"), "{:?}", world.asked());
+    // And the end says what was refused, and by what it would be allowed.
+    assert!(ran.err.contains("other.test") && ran.err.contains("93.184.216.34"), "{}", ran.err);
+}
+
+#[test]
+fn px_01_names_that_lead_to_private_addresses_are_refused_by_a_real_resolver() {
+    let test = "px_01_names_that_lead_to_private_addresses_are_refused_by_a_real_resolver";
+    for transparent in [true, false] {
+        let Some(world) = World::new(test, transparent) else { return };
+        let names = ["private", "mixed", "alias", "metadata", "mapped", "nat64", "loop6", "rebind", "rebind", "broken"];
+        let ran = if transparent {
+            world.python(&format!("{RAW}\nfor name in {names:?}: print(name, fetch(name + '.test'))\n"))
+        } else if have(test, "curl") {
+            world.inside(&format!(
+                "for name in {}; do echo $name $(curl -sm 20 -w '%{{http_code}}' -o /dev/null http://$name.test/hello); done",
+                names.join(" ")
+            ))
+        } else {
+            return;
+        };
+        let ran = ran.ends(0);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert_eq!(lines.len(), names.len(), "{}{}", ran.out, ran.err);
+        for (index, line) in lines.iter().enumerate() {
+            // The first answer of `rebind` is public, the second private: each connection is judged by its own.
+            let passes = index == 7;
+            let passed = line.ends_with("hello from afar") || line.ends_with(" 200");
+            assert_eq!(passed, passes, "{}{}", ran.out, ran.err);
+        }
+    }
+}
+
+#[test]
+fn transparent_connections_are_byte_exact_both_ways_and_many() {
+    let test = "transparent_connections_are_byte_exact_both_ways_and_many";
+    let Some(world) = World::new(test, true) else { return };
+    let ran = world
+        .python(&format!(
+            "{RAW}
+def echo(size):
+    sent = os.urandom(size)
+    s = socket.create_connection(('allowed.test', 7000))
+    def send():
+        s.sendall(sent)
+        s.shutdown(socket.SHUT_WR)
+    threading.Thread(target=send).start()
+    got = b''.join(iter(lambda: s.recv(1 << 20), b''))
+    return got == sent
+print(echo(24 << 20), echo(0), echo(1))
+results = []
+def many():
+    for _ in range(8): results.append(echo(100000))
+threads = [threading.Thread(target=many) for _ in range(16)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(len(results), all(results))
+for _ in range(300):
+    s = socket.socket(); s.setblocking(False)
+    s.connect_ex(('198.18.1.0', 7000)); s.close()
+print(fetch('allowed.test'))
+"
+        ))
+        .ends(0);
+    assert_eq!(ran.out, "True True True\n128 True\nhello from afar\n", "{}", ran.err);
+}
+
+#[test]
+fn net_07_transparent_mode_leaves_loopback_and_refuses_datagrams() {
+    let test = "net_07_transparent_mode_leaves_loopback_and_refuses_datagrams";
+    let Some(world) = World::new(test, true) else { return };
+    let ran = world
+        .python(
+            r#"
+import socket, threading, os
+for family, host in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "127.3.2.1")]:
+    server = socket.socket(family); server.bind((host, 0)); server.listen()
+    client = socket.create_connection(server.getsockname()[:2]); peer, _ = server.accept()
+    client.sendall(b"x"); print(host, peer.recv(1))
+print(sorted({info[4][0] for info in socket.getaddrinfo("localhost", 1)}))
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(5); u.connect(("93.184.216.34", 123)); u.send(b"x")
+try: print("answered", u.recv(1))
+except OSError as error: print("datagram", type(error).__name__ == "TimeoutError")
+try: socket.gethostbyname("nothing.127"); print("found")
+except OSError: print("no such name")
+# The proxy's own sockets in there lead nowhere by themselves.
+try:
+    s = socket.create_connection(("198.18.0.2", 1024), timeout=5); print("led", s.recv(1))
+except OSError as error: print("closed")
+print(os.path.exists("/dev/net/tun"), sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else "")
+"#,
+        )
+        .ends(0);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines[..3], ["127.0.0.1 b'x'", "::1 b'x'", "127.3.2.1 b'x'"], "{}{}", ran.out, ran.err);
+    assert!(lines[3].contains("127.0.0.1"), "{}", lines[3]);
+    assert_eq!(lines[4..7], ["datagram False", "no such name", "closed"], "{}", ran.out);
+    assert!(lines[7].starts_with("False "), "{}", lines[7]);
+}
+
+#[test]
+fn transparent_clients_of_every_day_work_without_a_proxy() {
+    let test = "transparent_clients_of_every_day_work_without_a_proxy";
+    let Some(mut world) = World::new(test, true) else { return };
+    world.with_node = have(test, "node") && have(test, "openssl");
+    clients(test, &world, "unset $(env | sed -n 's/^\\([A-Za-z_]*[pP][rR][oO][xX][yY][A-Za-z_]*\\)=.*/\\1/p'); ");
+}
+
+#[test]
+fn clients_of_every_day_work_through_the_proxy() {
+    let test = "clients_of_every_day_work_through_the_proxy";
+    let Some(mut world) = World::new(test, false) else { return };
+    world.with_node = have(test, "node") && have(test, "openssl");
+    clients(test, &world, "");
+}
+
+/// Runs each client that is installed; each prints what it got.
+fn clients(test: &str, world: &World, before: &str) {
+    if world.with_node {
+        world.place.write("world/server.mjs", SERVER_2);
+    }
+    repository(world);
+    packages(world);
+    let cert = world.place.path("world/cert.pem");
+    let cert = cert.display();
+    // Where a version manager keeps the compiler, if that is how `cargo` was installed.
+    let rustup = std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.rustup")));
+    let rustup = rustup.unwrap_or_default();
+    let prepare = format!(
+        "{before} export CERT={cert} SSL_CERT_FILE={cert} NODE_EXTRA_CA_CERTS={cert} HOME=$PWD RUSTUP_HOME={rustup}; "
+    );
+    let through = before.is_empty();
+    let rows = [
+        ("curl", "curl", "curl -sSm 20 http://allowed.test/hello", "hello from afar"),
+        ("curl", "curl, TLS", "curl -sSm 20 --cacert $CERT https://allowed.test/hello", "hello from afar"),
+        ("node", "curl, HTTP/2", "curl -sSm 20 --http2 --cacert $CERT https://allowed.test:8443/", "version 2.0"),
+        (
+            "curl",
+            "curl, SOCKS",
+            "curl -sSm 20 ${ALL_PROXY:+-x $ALL_PROXY} --cacert $CERT https://allowed.test/hello",
+            "hello from afar",
+        ),
+        (
+            "curl",
+            "curl, upload",
+            "head -c 3000000 /dev/zero | tr '\\0' a > up; curl -sSm 20 -T up http://allowed.test/x",
+            "291000000",
+        ),
+        ("wget", "wget", "wget -qO- -T 20 --ca-certificate=$CERT https://allowed.test/hello", "hello from afar"),
+        (
+            "git",
+            "git, TLS",
+            "git -c http.sslCAInfo=$CERT clone -q https://allowed.test/repo.git copy && cat copy/file",
+            "from the repository",
+        ),
+        (
+            "pip3",
+            "pip",
+            "python3 -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --cert $CERT -i https://allowed.test/simple/ -d got thing && ls got",
+            "thing-1.0-py3-none-any.whl",
+        ),
+        (
+            "npm",
+            "npm",
+            "npm view thing version --registry https://allowed.test/npm/ --cafile $CERT --cache $PWD/npm",
+            "1.0.0",
+        ),
+        (
+            "cargo",
+            "cargo",
+            "cd crate && CARGO_HTTP_CAINFO=$CERT CARGO_HOME=$PWD/home CARGO_REGISTRIES_LOCAL_INDEX=sparse+https://allowed.test/index/ cargo generate-lockfile -q && grep -c 'name = \"thing\"' Cargo.lock",
+            "1",
+        ),
+        (
+            "python3",
+            "requests",
+            "REQUESTS_CA_BUNDLE=$CERT python3 -c 'import requests; print(requests.get(\"https://allowed.test/hello\", timeout=20).text)'",
+            "hello from afar",
+        ),
+        (
+            "python3",
+            "urllib",
+            "python3 -c 'import urllib.request as u; print(u.urlopen(\"https://allowed.test/hello\", timeout=20).read().decode())'",
+            "hello from afar",
+        ),
+        (
+            "python3",
+            "httpx",
+            "python3 -c 'import httpx; print(httpx.get(\"https://allowed.test/hello\", timeout=20).text)'",
+            "hello from afar",
+        ),
+        ("python3", "aiohttp", "python3 aio.py", "hello from afar"),
+    ];
+    world.place.write(
+        "ws/aio.py",
+        "import aiohttp, asyncio\nasync def main():\n    async with aiohttp.ClientSession(trust_env=True) as s:\n        \
+         async with s.get('https://allowed.test/hello') as r: print(await r.text())\nasyncio.run(main())\n",
+    );
+    let mut script = prepare;
+    let mut expected = Vec::new();
+    for (program, name, line, wanted) in rows {
+        let module = ["requests", "httpx", "aiohttp"].contains(&name);
+        let there = if program == "node" { world.with_node } else { have(test, program) };
+        if !there || module && !has_module(test, name) {
+            continue;
+        }
+        script.push_str(&format!("echo \"{name}: $( ({line}) 2>&1 | grep . | tail -1)\"; "));
+        expected.push(format!("{name}: {wanted}"));
+    }
+    if world.with_node && !through {
+        // Node's own `fetch` and most WebSocket clients know of no proxy variables at all.
+        script.push_str("echo \"fetch: $(node -e 'fetch(\"https://allowed.test/hello\").then(r => r.text()).then(console.log)' 2>&1 | grep . | tail -1)\"; ");
+        expected.push("fetch: hello from afar".to_owned());
+    }
+    let ran = world.inside(&script).ends(0);
+    let got: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(got, expected, "{}", ran.err);
+}
+
+fn has_module(test: &str, name: &str) -> bool {
+    let found = Command::new("python3").args(["-c", &format!("import {name}")]).output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        skip(test, &format!("Python's `{name}` isn't installed"));
+    }
+    found
+}
+
+/// A repository for the plain HTTP protocol.
+fn repository(world: &World) {
+    let script = "mkdir src && cd src && git init -q . && echo 'from the repository' > file && git add file && \
+        git -c user.name=x -c user.email=x@x commit -qm one && git update-server-info && cp -r .git ../pages/repo.git";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(world.place.path("world")).env("HOME", world.place.path("home"));
+    let _ = command.output();
+}
+
+/// What stands in for package registries.
+fn packages(world: &World) {
+    let write = |name: &str, text: &str| world.place.write(name, text);
+    write(
+        "world/pages/simple/thing/index.html",
+        "<!DOCTYPE html><html><body><a href=\"/thing-1.0-py3-none-any.whl\">thing-1.0-py3-none-any.whl</a></body></html>",
+    );
+    let script = "import zipfile\nz = zipfile.ZipFile('thing-1.0-py3-none-any.whl', 'w')\nz.writestr('thing.py', 'x = 1')\n\
+        z.writestr('thing-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n')\n\
+        z.writestr('thing-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
+        z.writestr('thing-1.0.dist-info/RECORD', '')\nz.close()";
+    let _ = Command::new("python3").args(["-c", script]).current_dir(world.place.path("world/pages")).output();
+    write(
+        "world/pages/npm/thing",
+        r#"{"name":"thing","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"thing","version":"1.0.0","dist":{"tarball":"https://allowed.test/x.tgz","shasum":"0"}}}}"#,
+    );
+    write("world/pages/index/config.json", r#"{"dl":"https://allowed.test/dl"}"#);
+    write(
+        "world/pages/index/th/in/thing",
+        r#"{"name":"thing","vers":"1.0.0","deps":[],"cksum":"0000000000000000000000000000000000000000000000000000000000000000","features":{},"yanked":false}"#,
+    );
+    write("ws/crate/src/lib.rs", "");
+    write(
+        "ws/crate/Cargo.toml",
+        "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n[dependencies]\nthing = { version = \"1\", registry = \"local\" }\n",
+    );
+}
