@@ -78,6 +78,7 @@ pub struct Egress {
 
 enum Order {
     Serve(TcpListener, Speaks, mpsc::SyncSender<io::Result<()>>),
+    Metrics(TcpListener, mpsc::SyncSender<io::Result<()>>),
     #[cfg(target_os = "linux")]
     Transparent(crate::transparent::Inlets, mpsc::SyncSender<io::Result<()>>),
 }
@@ -143,6 +144,14 @@ impl Egress {
     /// When it isn't one.
     pub fn serve(&self, listener: TcpListener, speaks: Speaks) -> Result<(), StartError> {
         self.order(|answer| Order::Serve(listener, speaks, answer))
+    }
+
+    /// Serves the counters on a listening socket.
+    ///
+    /// # Errors
+    /// When it isn't one.
+    pub fn serve_metrics(&self, listener: TcpListener) -> Result<(), StartError> {
+        self.order(|answer| Order::Metrics(listener, answer))
     }
 
     /// Serves a network of which every packet comes to the proxy.
@@ -220,10 +229,13 @@ fn run(
         while let Some(order) = inbox.recv().await {
             match order {
                 Order::Serve(listener, speaks, answer) => {
-                    let adopted =
-                        listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
-                    let _ = answer.send(adopted.map(|listener| {
+                    let _ = answer.send(adopt(listener).map(|listener| {
                         tokio::spawn(Arc::clone(&proxy).serve(Arc::clone(session), listener, speaks));
+                    }));
+                }
+                Order::Metrics(listener, answer) => {
+                    let _ = answer.send(adopt(listener).map(|listener| {
+                        tokio::spawn(crate::metrics::serve(proxy.metrics(), listener));
                     }));
                 }
                 #[cfg(target_os = "linux")]
@@ -236,6 +248,11 @@ fn run(
     });
     // Records are closed as tasks are dropped; a task that doesn't let go is left behind.
     runtime.shutdown_timeout(Duration::from_millis(500));
+}
+
+fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 #[cfg(test)]

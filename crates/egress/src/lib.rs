@@ -10,6 +10,7 @@ mod gate;
 pub mod hello;
 pub mod host;
 pub mod intercept;
+pub mod metrics;
 pub mod policy;
 pub mod proxy;
 mod relay;

@@ -82,7 +82,7 @@ class Pages(http.server.SimpleHTTPRequestHandler):
         super().__init__(*args, directory=os.path.join(DIR, "pages"))
 
     def log_message(self, *args):
-        pass
+        print("reached", file=asked)
 
     def do_PUT(self):
         length = int(self.headers["Content-Length"])
@@ -100,6 +100,7 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 
 class Echo(socketserver.BaseRequestHandler):
     def handle(self):
+        print("reached", file=asked)
         while part := self.request.recv(1 << 16):
             self.request.sendall(part)
         self.request.shutdown(socket.SHUT_WR)

@@ -30,7 +30,7 @@ pub(crate) mod way;
 
 pub(crate) use answer::Body;
 pub(crate) use connect::note;
-pub(crate) use http::malformed;
+pub(crate) use http::{malformed, server};
 pub(crate) use phases::{Failure, Pinned, Stop};
 pub use session::{Limits, Session, SessionOptions};
 pub(crate) use upgrade::finish;

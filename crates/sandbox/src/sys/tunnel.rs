@@ -51,8 +51,8 @@ struct RouteV6 {
     interface: i32,
 }
 
-fn ioctl<T>(fd: i32, request: u64, argument: &mut T) -> Result<()> {
-    let args = [word(fd), request as usize, std::ptr::from_mut(argument) as usize, 0, 0, 0];
+fn ioctl<T>(fd: i32, request: usize, argument: &mut T) -> Result<()> {
+    let args = [word(fd), request, std::ptr::from_mut(argument) as usize, 0, 0, 0];
     // SAFETY: each caller gives the structure that its request reads and writes, on its own stack frame.
     unsafe { call(libc::SYS_ioctl, args) }.map(drop)
 }
@@ -62,7 +62,7 @@ fn ioctl<T>(fd: i32, request: u64, argument: &mut T) -> Result<()> {
 pub(crate) fn open(devices: i32) -> Result<i32> {
     let fd = super::fs::openat(devices, c"tun", libc::O_RDWR | libc::O_CLOEXEC | libc::O_NONBLOCK, 0)?;
     let flags = (libc::IFF_TUN | libc::IFF_NO_PI) as u16;
-    match ioctl(fd, libc::TUNSETIFF as u64, &mut Request::new(&flags.to_ne_bytes())) {
+    match ioctl(fd, libc::TUNSETIFF as usize, &mut Request::new(&flags.to_ne_bytes())) {
         Ok(()) => Ok(fd),
         Err(errno) => {
             super::fs::close(fd);
@@ -117,12 +117,12 @@ fn raise_v6(fd: i32) -> Result<()> {
     done
 }
 
-const SIOCADDRT: u64 = libc::SIOCADDRT as u64;
-const SIOCSIFFLAGS: u64 = libc::SIOCSIFFLAGS as u64;
-const SIOCSIFADDR: u64 = libc::SIOCSIFADDR as u64;
-const SIOCSIFNETMASK: u64 = libc::SIOCSIFNETMASK as u64;
-const SIOCSIFMTU: u64 = libc::SIOCSIFMTU as u64;
-const SIOCGIFINDEX: u64 = libc::SIOCGIFINDEX as u64;
+const SIOCADDRT: usize = libc::SIOCADDRT as usize;
+const SIOCSIFFLAGS: usize = libc::SIOCSIFFLAGS as usize;
+const SIOCSIFADDR: usize = libc::SIOCSIFADDR as usize;
+const SIOCSIFNETMASK: usize = libc::SIOCSIFNETMASK as usize;
+const SIOCSIFMTU: usize = libc::SIOCSIFMTU as usize;
+const SIOCGIFINDEX: usize = libc::SIOCGIFINDEX as usize;
 
 /// Whether this failure means that the host offers no such interface.
 pub(crate) fn unavailable(errno: Errno) -> bool {

@@ -1,9 +1,11 @@
 //! What the workers of one broker share.
 
+use super::crew::Crew;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 /// Shared by the workers of one broker.
@@ -15,7 +17,7 @@ pub struct Shared {
     /// Its device number.
     pub proc_device: u64,
     /// What is held.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// What was refused.
     pub record: Record,
     /// Sockets made inside.
@@ -30,4 +32,6 @@ pub struct Shared {
     pub waiting: AtomicUsize,
     /// The broker is to end.
     pub ending: AtomicBool,
+    /// Who answers.
+    pub(super) crew: Crew,
 }
