@@ -70,7 +70,7 @@ impl<T> Default for Flows<T> {
 
 impl<T> Flows<T> {
     /// Judges a packet from inside. One that begins a connection is kept: [`Flows::open`] gives it back.
-    pub(super) fn from_inside(&mut self, key: Key, begins: bool, packet: &[u8], now: Instant) -> Fate {
+    pub(super) fn judge(&mut self, key: Key, begins: bool, packet: &[u8], now: Instant) -> Fate {
         if begins && self.flows.get(&key).is_some_and(|flow| flow.ended) {
             // The inside uses its port again.
             self.forget(&key);
@@ -99,7 +99,7 @@ impl<T> Flows<T> {
     }
 
     /// The connection that a packet of the proxy's side belongs to.
-    pub(super) fn from_proxy(&mut self, v6: bool, port: u16, now: Instant) -> Option<Key> {
+    pub(super) fn find(&mut self, v6: bool, port: u16, now: Instant) -> Option<Key> {
         let key = *self.ports.get(&(v6, port))?;
         self.flows.get_mut(&key)?.seen = now;
         Some(key)
@@ -188,22 +188,22 @@ mod tests {
     #[test]
     fn a_connection_is_held_then_passes_under_a_port_of_its_own_then_is_forgotten() {
         let (mut flows, now) = (Flows::<&str>::default(), Instant::now());
-        assert_eq!(flows.from_inside(key(1), false, b"data", now), Fate::Stray);
-        assert_eq!(flows.from_inside(key(1), true, b"first", now), Fate::Begin);
-        assert_eq!(flows.from_inside(key(1), true, b"again", now), Fate::Hold);
+        assert_eq!(flows.judge(key(1), false, b"data", now), Fate::Stray);
+        assert_eq!(flows.judge(key(1), true, b"first", now), Fate::Begin);
+        assert_eq!(flows.judge(key(1), true, b"again", now), Fate::Hold);
         let (first, port, mut side) = flows.open(&key(1)).unwrap();
         assert_eq!(first, b"again");
         assert!(flows.open(&key(1)).is_none(), "twice");
-        assert_eq!(flows.from_inside(key(1), false, b"data", now), Fate::Pass(port));
-        assert_eq!(flows.from_proxy(false, port, now), Some(key(1)));
-        assert_eq!(flows.from_proxy(true, port, now), None);
+        assert_eq!(flows.judge(key(1), false, b"data", now), Fate::Pass(port));
+        assert_eq!(flows.find(false, port, now), Some(key(1)));
+        assert_eq!(flows.find(true, port, now), None);
         flows.deliver(false, port, "side");
         flows.deliver(false, port, "another");
         assert_eq!(side.try_recv(), Ok("side"));
         flows.note(&key(1), Side::Inside, true, false);
         flows.end(&key(1));
         flows.sweep(now + ENDED - CLOSED);
-        assert_eq!(flows.from_proxy(false, port, now), Some(key(1)), "the inside may still be reading");
+        assert_eq!(flows.find(false, port, now), Some(key(1)), "the inside may still be reading");
         flows.note(&key(1), Side::Proxy, true, false);
         flows.sweep(now + CLOSED * 2);
         assert!(flows.flows.is_empty() && flows.ports.is_empty());
@@ -212,17 +212,17 @@ mod tests {
     #[test]
     fn a_refused_connection_leaves_nothing_and_a_port_used_again_is_a_new_one() {
         let (mut flows, now) = (Flows::<()>::default(), Instant::now());
-        assert_eq!(flows.from_inside(key(1), true, b"", now), Fate::Begin);
+        assert_eq!(flows.judge(key(1), true, b"", now), Fate::Begin);
         flows.end(&key(1));
         assert!(flows.flows.is_empty());
-        assert_eq!(flows.from_inside(key(1), true, b"", now), Fate::Begin);
+        assert_eq!(flows.judge(key(1), true, b"", now), Fate::Begin);
         let (_, first, _side) = flows.open(&key(1)).unwrap();
-        assert_eq!(flows.from_inside(key(1), true, b"", now), Fate::Pass(first), "a repeated packet");
+        assert_eq!(flows.judge(key(1), true, b"", now), Fate::Pass(first), "a repeated packet");
         flows.end(&key(1));
-        assert_eq!(flows.from_inside(key(1), true, b"", now), Fate::Begin);
+        assert_eq!(flows.judge(key(1), true, b"", now), Fate::Begin);
         let (_, second, _side) = flows.open(&key(1)).unwrap();
         assert_ne!(first, second);
-        assert_eq!(flows.from_proxy(false, first, now), None);
+        assert_eq!(flows.find(false, first, now), None);
     }
 
     #[test]
@@ -233,10 +233,10 @@ mod tests {
             (SocketAddr::from(([198, 18, a, b], 9)), SocketAddr::from(([1, 1, 1, 1], 1)))
         };
         for index in 0..u32::from(u16::MAX - FIRST) + 1 {
-            flows.from_inside(place(index), true, b"", now);
+            flows.judge(place(index), true, b"", now);
             assert!(flows.open(&place(index)).is_some(), "{index}");
         }
-        flows.from_inside(key(1), true, b"", now);
+        flows.judge(key(1), true, b"", now);
         assert!(flows.open(&key(1)).is_none());
     }
 }

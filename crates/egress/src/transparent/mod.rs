@@ -163,7 +163,7 @@ impl Net {
                 let now = Instant::now();
                 if self.is_of_proxy(&seen) {
                     let mut flows = self.flows();
-                    let Some(key) = flows.from_proxy(seen.to.is_ipv6(), seen.to.port(), now) else { return };
+                    let Some(key) = flows.find(seen.to.is_ipv6(), seen.to.port(), now) else { return };
                     flows.note(&key, Side::Proxy, finishes, resets);
                     drop(flows);
                     if packet::readdress(bytes, key.1, key.0).is_some() {
@@ -173,7 +173,7 @@ impl Net {
                 }
                 let key = (seen.from, seen.to);
                 let mut flows = self.flows();
-                let fate = flows.from_inside(key, begins, bytes, now);
+                let fate = flows.judge(key, begins, bytes, now);
                 flows.note(&key, Side::Inside, finishes, resets);
                 drop(flows);
                 match fate {
