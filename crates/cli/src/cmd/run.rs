@@ -7,7 +7,6 @@ use crate::out::{Failure, denials, notices, report};
 use crate::start::{self, More, Ready};
 use ringfence_model::mode::{Backend, Tier};
 use ringfence_model::{Confinement, OsText};
-use ringfence_sandbox::host::HostFacts;
 use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
 use std::process::ExitCode;
 
@@ -26,7 +25,7 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
         true => None,
         false => managed::start(&ready, &mut wish, args.shared.ignore_user_config)?,
     };
-    let host = quick_facts();
+    let host = ringfence_sandbox::probe::quick_for(&wish);
     let plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
@@ -82,10 +81,6 @@ fn spawn(
     managed::serve(network, &mut running)?;
     let outcome = running.wait();
     Ok((sandbox.plan().clone(), outcome))
-}
-
-fn quick_facts() -> HostFacts {
-    ringfence_sandbox::probe::quick()
 }
 
 /// What is said after the command, and the status.

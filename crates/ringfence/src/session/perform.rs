@@ -192,7 +192,7 @@ impl Session {
     /// The plan of an authorized command on this host; nothing runs and nothing is consumed.
     pub fn plan(&self, authorization: &Authorization) -> Result<Plan, PerformError> {
         let wish = wish(&authorization.run.confinement, authorization.run.instead.as_ref());
-        compile(&wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)
+        compile(&wish, &host_facts(&wish), &Options::default()).map_err(PerformError::Unenforceable)
     }
 
     /// Authorizes and performs a command, and once more outside or with more where the sandbox refused something and
@@ -260,7 +260,7 @@ impl Session {
             return Err(PerformError::NotACommand { action: authorization.action.name() });
         };
         let instead = authorization.run.instead.as_ref();
-        let plan = compile(wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)?;
+        let plan = compile(wish, &host_facts(wish), &Options::default()).map_err(PerformError::Unenforceable)?;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
         let argv = instead.map_or(&exec.argv, |instead| &instead.argv).clone();
@@ -358,12 +358,12 @@ fn report(authorization: &Authorization, exec: &Exec, plan: &Plan, outcome: Outc
 }
 
 #[cfg(target_os = "linux")]
-fn host_facts() -> HostFacts {
-    ringfence_sandbox::probe::quick()
+fn host_facts(wish: &Confinement) -> HostFacts {
+    ringfence_sandbox::probe::quick_for(wish)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn host_facts() -> HostFacts {
+fn host_facts(_: &Confinement) -> HostFacts {
     ringfence_sandbox::probe::survey().facts
 }
 

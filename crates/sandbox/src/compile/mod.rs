@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::host::HostFacts;
+use crate::host::{HostFacts, System};
 use crate::plan::{Plan, Promise};
 use ringfence_model::confinement::NetworkWish;
 use ringfence_model::{Confinement, Origin, Tier};
@@ -61,10 +61,13 @@ impl fmt::Display for Unenforceable {
 
 impl std::error::Error for Unenforceable {}
 
+/// How a control group is had for a run: from the system's service manager.
+pub const CGROUP_REMEDY: &str = "systemd-run --user --scope -p Delegate=yes ringfence …";
+
 /// Makes the plan for `wish` on `host`. The same input gives the same bytes.
 pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Result<Plan, Unenforceable> {
     let tier = common::tier(wish, host, options)?;
-    let unbuilt = unbuilt(wish);
+    let unbuilt = unbuilt(wish, host);
     if !unbuilt.is_empty() {
         return Err(Unenforceable { unmet: unbuilt });
     }
@@ -87,13 +90,13 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
 }
 
 /// Settings that would have no effect: an error, since whoever set them relies on them.
-fn unbuilt(wish: &Confinement) -> Vec<Unmet> {
+fn unbuilt(wish: &Confinement, host: &HostFacts) -> Vec<Unmet> {
     let mut unmet = Vec::new();
-    if let Some(limit) = &wish.limits.output {
+    if let Some(limit) = wish.limits.output.as_ref().filter(|_| host.system != System::Linux) {
         unmet.push(Unmet {
             promise: Some(Promise::Limits),
             what: "the limit on output".to_owned(),
-            why: "what a command prints isn't counted in this version".to_owned(),
+            why: "what a command prints isn't counted on this system".to_owned(),
             remedy: "remove `limits.output`".to_owned(),
             origin: limit.origin.clone(),
         });

@@ -2,6 +2,7 @@
 
 pub mod broker;
 mod domain;
+mod limits;
 pub mod filter;
 pub(crate) mod lend;
 pub(crate) mod ops;
