@@ -398,7 +398,11 @@ fn dos_01_limits_hold_in_every_tier_and_are_named() {
         let few = limited(backend(tier), &|limits| limits.processes = Some(Sourced::new(20, origin())));
         let (outcome, said) = run(&few, "for i in $(seq 60); do sleep 3 & echo started; done").unwrap();
         assert!((5..=20).contains(&said.lines().count()), "{tier}: {said}");
-        assert!(outcome.denials.iter().any(|denial| denial.rule == "limits.processes"), "{tier}: {:?}", outcome.denials);
+        assert!(
+            outcome.denials.iter().any(|denial| denial.rule == "limits.processes"),
+            "{tier}: {:?}",
+            outcome.denials
+        );
         let (outcome, _) = run(&few, "for i in $(seq 50); do /bin/true; done; seq 9 | sort -n | tail -1").unwrap();
         assert_eq!(outcome.exit, Exit::Code(0), "{tier}: {:?}", outcome.denials);
         let threads = "python3 -c 'import threading as t, time\nfor i in range(60): t.Thread(target=time.sleep, args=(2,), \

@@ -5,9 +5,9 @@ use super::managed::{self, Managed};
 use crate::args::RunArgs;
 use crate::out::{Failure, denials, notices, report};
 use crate::start::{self, More, Ready};
-use ringfence_model::mode::{Backend, Tier};
+use ringfence_model::mode::Backend;
 use ringfence_model::{Confinement, OsText};
-use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
+use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile, fallback};
 use std::process::ExitCode;
 
 /// Runs the command in the sandbox that settings resolve to.
@@ -37,7 +37,7 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the command under `plan`; where that tier turns out not to hold here and no tier was asked for by name, under
-/// the next one that does.
+/// those that remain.
 fn start(
     plan: Plan,
     wish: &Confinement,
@@ -46,26 +46,19 @@ fn start(
     ahead: Option<Ahead>,
 ) -> Result<(Plan, Outcome), Failure> {
     let tried = plan.tier;
-    match spawn(plan, argv, network, ahead) {
-        Ok(ran) => Ok(ran),
-        Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => {
-            let facts = ringfence_sandbox::probe::survey().facts;
-            let next = facts.tiers().into_iter().find(|tier| *tier != tried && rank(*tier) > rank(tried));
-            let Some(next) = next else { return Err(start_failure(&error)) };
-            let options = Options { tier: Some(next) };
-            let plan = compile(wish, &facts, &options).map_err(|error| super::plan::unenforceable(&error))?;
-            spawn(plan, argv, network, None).map_err(|error| start_failure(&error))
+    let mut failure = match spawn(plan, argv, network, ahead) {
+        Ok(ran) => return Ok(ran),
+        Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => error,
+        Err(error) => return Err(start_failure(&error)),
+    };
+    for plan in fallback::after(wish, tried).map_err(|error| super::plan::unenforceable(&error))? {
+        match spawn(plan, argv, network, None) {
+            Ok(ran) => return Ok(ran),
+            Err(error @ StartError::Tier { .. }) => failure = error,
+            Err(error) => return Err(start_failure(&error)),
         }
-        Err(error) => Err(start_failure(&error)),
     }
-}
-
-fn rank(tier: Tier) -> u8 {
-    match tier {
-        Tier::Namespaces => 0,
-        Tier::Bwrap => 1,
-        _ => 2,
-    }
+    Err(start_failure(&failure))
 }
 
 fn spawn(
@@ -86,14 +79,17 @@ fn spawn(
 /// What is said after the command, and the status.
 fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
     let status = outcome.exit.status();
-    let report = report::of(plan, argv, &ready.facts.cwd, outcome);
-    if let Some(file) = &args.report {
-        report::write(&report, file)?;
+    if !args.shared.json {
+        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
     }
-    if args.shared.json {
-        report::print(&report)?;
-    } else {
-        denials::after_run(&report, args.log_denials);
+    if args.report.is_some() || args.shared.json {
+        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
+        if let Some(file) = &args.report {
+            report::write(&report, file)?;
+        }
+        if args.shared.json {
+            report::print(&report)?;
+        }
     }
     Ok(ExitCode::from(status))
 }

@@ -121,13 +121,16 @@ pub(super) fn lift_granted(
 /// Leaves out what lies inside another protected directory, or inside one that may not come into being.
 pub(super) fn outermost(mut protected: Vec<Protected>) -> Vec<Protected> {
     protected.sort();
-    let outer: Vec<Protected> = protected.clone();
+    // In this order everything below a path follows it at once, so the last directory kept is the only one that counts.
+    let mut outer: Option<AbsPath> = None;
     protected.retain(|entry| {
-        !outer.iter().any(|other| {
-            other.path != entry.path
-                && entry.path.is_within(&other.path)
-                && matches!(other.found, Some(FileKind::Directory) | None)
-        })
+        if outer.as_ref().is_some_and(|outer| entry.path != *outer && entry.path.is_within(outer)) {
+            return false;
+        }
+        if matches!(entry.found, Some(FileKind::Directory) | None) {
+            outer = Some(entry.path.clone());
+        }
+        true
     });
     protected
 }

@@ -163,7 +163,8 @@ pub(super) fn limits(wish: &Confinement, host: &HostFacts, plan: &mut Plan) {
     let limits = &wish.limits;
     let group = host.linux.as_ref().and_then(|linux| linux.cgroup.as_ref());
     let group = group.and_then(|directory| AbsPath::new(directory).ok());
-    let tree = limits.memory.as_ref().map(|limit| &limit.origin).or(limits.processes.as_ref().map(|limit| &limit.origin));
+    let tree =
+        limits.memory.as_ref().map(|limit| &limit.origin).or(limits.processes.as_ref().map(|limit| &limit.origin));
     match (group, tree) {
         (Some(parent), Some(origin)) => {
             let act = Act::ControlGroup {

@@ -117,7 +117,7 @@ fn limit_text(limit: &Limit) -> String {
     }
 }
 
-fn brokered(wish: &Brokered) -> String {
+pub(super) fn brokered(wish: &Brokered) -> String {
     match wish {
         Brokered::ProtectedName { path, present, .. } => {
             format!("{} {}", path.display(), if *present { "stays what it is" } else { "doesn't come into being" })

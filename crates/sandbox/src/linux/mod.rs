@@ -2,9 +2,9 @@
 
 pub mod broker;
 mod domain;
-mod limits;
 pub mod filter;
 pub(crate) mod lend;
+mod limits;
 pub(crate) mod ops;
 pub(crate) mod perform;
 mod prepared;

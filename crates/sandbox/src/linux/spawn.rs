@@ -463,10 +463,9 @@ impl Streams {
     pub(super) fn open(command: &Command, most: Option<u64>) -> Result<Self, StartError> {
         let mut streams = Self::plain(command)?;
         if let Some(most) = most {
-            streams.count(most).map_err(|cause| StartError::Supervisor {
-                what: "pass the command's output on".to_owned(),
-                cause,
-            })?;
+            streams
+                .count(most)
+                .map_err(|cause| StartError::Supervisor { what: "pass the command's output on".to_owned(), cause })?;
         }
         Ok(streams)
     }

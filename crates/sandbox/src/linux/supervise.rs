@@ -1,9 +1,9 @@
 //! Supervises: waits for the command, passes signals on, keeps the terminal, serves the broker, keeps the clock.
 
-use super::seam::{Broker, BrokerFactory, BrokerStart};
 use super::limits::Watch;
 use super::limits::group::Group;
 use super::limits::relay::Relay;
+use super::seam::{Broker, BrokerFactory, BrokerStart};
 use super::spawn::{Memory, Started, Streams, owned, supervisor};
 use super::terminal::Terminal;
 use crate::child::{self, Shared, Work, word};
@@ -120,13 +120,14 @@ impl<'p> Running<'p> {
         let Parts { plan, started, broker, began, before, group } = parts;
         let Streams { theirs, pipes, ways, most, uncounted, .. } = streams;
         drop(theirs);
-        let relay = match most.filter(|_| !ways.is_empty()) {
-            Some(most) => Some(Relay::start(ways, most).map_err(|cause| StartError::Supervisor {
-                what: "pass the command's output on".to_owned(),
-                cause,
-            })?),
-            None => None,
-        };
+        let relay =
+            match most.filter(|_| !ways.is_empty()) {
+                Some(most) => Some(Relay::start(ways, most).map_err(|cause| StartError::Supervisor {
+                    what: "pass the command's output on".to_owned(),
+                    cause,
+                })?),
+                None => None,
+            };
         let Started { memory, pid, pidfd, socket, mask } = started;
         let mut running = Self {
             plan,

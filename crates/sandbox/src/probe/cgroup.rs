@@ -90,7 +90,8 @@ fn try_child(directory: &Path) -> std::io::Result<()> {
     let child = directory.join(format!("ringfence-probe-{}", std::process::id()));
     std::fs::create_dir(&child)?;
     let limits = ["memory.max", "pids.max", "cgroup.procs"];
-    let opened = limits.iter().try_for_each(|file| std::fs::File::options().write(true).open(child.join(file)).map(drop));
+    let opened =
+        limits.iter().try_for_each(|file| std::fs::File::options().write(true).open(child.join(file)).map(drop));
     let removed = std::fs::remove_dir(&child);
     opened.and(removed)?;
     // To move a process between two groups one must be allowed to in the one that holds both.
@@ -136,7 +137,10 @@ mod tests {
             group_of("0::/user.slice/user-1000.slice\n", mounts).map(|found| found.1).as_deref(),
             Some(Path::new("/sys/fs/cgroup/user.slice/user-1000.slice"))
         );
-        assert_eq!(group_of("12:pids:/x\n0::/\n", mounts).map(|found| found.1).as_deref(), Some(Path::new("/sys/fs/cgroup")));
+        assert_eq!(
+            group_of("12:pids:/x\n0::/\n", mounts).map(|found| found.1).as_deref(),
+            Some(Path::new("/sys/fs/cgroup"))
+        );
         assert_eq!(group_of("0::/", "25 1 0:22 / /sys rw - sysfs sysfs rw"), None);
     }
 }

@@ -62,7 +62,10 @@ fn memory(scratch: &Scratch) -> Verdict {
         limited(),
         "for i in 1 2 3 4; do (head -c 60000000 /dev/zero; sleep 8) | tail > /dev/null & done; wait; echo late",
     )?;
-    expect(seen.outcome.exit == Exit::Limit(LimitKind::Memory) && seen.outcome.exit.status() == 137, format!("{seen:?}"))?;
+    expect(
+        seen.outcome.exit == Exit::Limit(LimitKind::Memory) && seen.outcome.exit.status() == 137,
+        format!("{seen:?}"),
+    )?;
     expect(!seen.out.contains("late"), "something went on")?;
     scratch.sh(limited(), "head -c 60000000 /dev/zero | tail -c 1 > /dev/null")?.works()
 }

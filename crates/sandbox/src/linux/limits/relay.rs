@@ -32,12 +32,11 @@ impl Relay {
         let seen = Arc::clone(&over);
         // Signals are for the thread that supervises.
         let mask = signal::set_mask(signal::ALL);
-        let thread = std::thread::Builder::new().name("ringfence-output".to_owned()).stack_size(256 << 10).spawn(
-            move || {
+        let thread =
+            std::thread::Builder::new().name("ringfence-output".to_owned()).stack_size(256 << 10).spawn(move || {
                 pass(ways, most, &seen);
                 drop(ends);
-            },
-        );
+            });
         signal::set_mask(mask);
         Ok(Self { ended: ended.into(), over, thread: Some(thread?) })
     }
