@@ -4,6 +4,7 @@
 //! what is on disk under each name comes in as facts, and who may take a name off it is decided with the settings.
 
 use ringfence_model::{AbsPath, Origin, OsText, Settings};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Where the names of a row lie.
@@ -145,7 +146,7 @@ pub struct ProtectedName {
     /// Relative to the root.
     pub name: OsText,
     /// Why.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Where it was set.
     pub origin: Origin,
 }
@@ -168,7 +169,7 @@ pub fn names_under(root: &AbsPath, home: Option<&AbsPath>, settings: &Settings) 
                 (Place::Home, home) => home.as_ref().and_then(|home| home.relative(name)),
             };
             if let Some(name) = relative {
-                names.push(ProtectedName { name, reason: row.reason.to_owned(), origin: origin() });
+                names.push(ProtectedName { name, reason: Cow::Borrowed(row.reason), origin: origin() });
             }
         }
     }
@@ -183,7 +184,7 @@ pub fn names_under(root: &AbsPath, home: Option<&AbsPath>, settings: &Settings) 
         if let Some(relative) = relative.filter(|relative| !relative.as_os_str().is_empty()) {
             names.push(ProtectedName {
                 name: OsText::new(relative.into_os_string()),
-                reason: "listed in `protected_paths`".to_owned(),
+                reason: Cow::Borrowed("listed in `protected_paths`"),
                 origin: entry.origin.clone(),
             });
         }

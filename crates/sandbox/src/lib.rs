@@ -28,4 +28,6 @@ pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
 pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
 pub use plan::{Act, Plan, Step};
+#[cfg(target_os = "linux")]
+pub use run::inherited;
 pub use run::{Command, Outcome, Signals, Stdio};

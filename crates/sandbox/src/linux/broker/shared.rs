@@ -1,5 +1,6 @@
 //! What the workers of one broker share.
 
+use super::crew::Crew;
 use super::forks::Forks;
 use super::inside::Inside;
 use super::record::Record;
@@ -33,4 +34,6 @@ pub struct Shared {
     pub waiting: AtomicUsize,
     /// The broker is to end.
     pub ending: AtomicBool,
+    /// Who answers.
+    pub(super) crew: Crew,
 }
