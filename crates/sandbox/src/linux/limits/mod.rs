@@ -132,7 +132,7 @@ pub(super) fn rlimits(plan: &Plan) -> Vec<crate::child::Rlimit> {
     let own_users = grouped(|act| matches!(act, Act::Namespaces { .. }));
     let mut out = Vec::new();
     for limit in plan.limits() {
-        let same = |resource: u32, value: u64| Rlimit { resource, soft: value, hard: value };
+        let same = |resource: process::Resource, value: u64| Rlimit { resource, soft: value, hard: value };
         let next = match limit {
             Limit::Memory(_) if memory_grouped => continue,
             // What is only reserved doesn't count, or every program with a heap of its own would fail.
