@@ -119,10 +119,10 @@ impl<T> Flows<T> {
         let v6 = key.0.is_ipv6();
         let port = self.free_port(v6)?;
         let flow = self.flows.get_mut(key)?;
+        let State::Held(first) = &mut flow.state else { return None };
+        let first = std::mem::take(first);
         let (sender, receiver) = oneshot::channel();
-        let State::Held(first) = std::mem::replace(&mut flow.state, State::Open(port, Some(sender))) else {
-            return None;
-        };
+        flow.state = State::Open(port, Some(sender));
         self.ports.insert((v6, port), *key);
         Some((first, port, receiver))
     }
