@@ -58,7 +58,7 @@ pub(super) mod done {
 /// One resource limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rlimit {
-    pub resource: u32,
+    pub resource: process::Resource,
     pub soft: u64,
     pub hard: u64,
 }

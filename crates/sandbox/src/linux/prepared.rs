@@ -33,6 +33,8 @@ pub struct Prepared {
     /// Descriptors of the keeper that the operations of each command use.
     filled: Vec<i32>,
     filter: OnceLock<Arc<[libc::sock_filter]>>,
+    /// Our own broker, as it is before it begins; none if nothing is left to it.
+    broker: OnceLock<Option<super::broker::Factory>>,
     proxy_sockets: Mutex<Vec<(u16, OwnedFd)>>,
 }
 
@@ -48,6 +50,7 @@ impl Prepared {
                 ruleset,
                 filled: Vec::new(),
                 filter: OnceLock::new(),
+                broker: OnceLock::new(),
                 proxy_sockets: Mutex::default(),
             });
         }
@@ -63,7 +66,8 @@ impl Prepared {
         };
         let each = each.into();
         let turn = Mutex::new(());
-        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter: OnceLock::new(), proxy_sockets })
+        let (filter, broker) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter, broker, proxy_sockets })
     }
 
     /// The plan.
@@ -90,7 +94,7 @@ impl Prepared {
             }
             // Our own broker adds the same rows every time.
             None => {
-                let broker = self.sandbox.broker()?;
+                let broker = self.broker()?;
                 let filter = match self.filter.get() {
                     Some(known) => Arc::clone(known),
                     None => {
@@ -126,6 +130,22 @@ impl Prepared {
         let before = keeper.memory.work.as_deref();
         let parts = Parts { plan: self.plan(), started, broker, began, before };
         Running::started(parts, streams.pipes, command, terminal)
+    }
+
+    /// Our own broker of one command. What its rules are about is looked up once for all of them.
+    fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
+        let failed = |cause| StartError::Supervisor { what: "prepare the broker".to_owned(), cause };
+        let first = match self.broker.get() {
+            Some(known) => known,
+            None => {
+                let made = super::broker::Factory::new(self.plan()).map_err(failed)?;
+                self.broker.get_or_init(|| made)
+            }
+        };
+        match first {
+            Some(first) => Ok(Some(Box::new(first.again().map_err(failed)?))),
+            None => Ok(None),
+        }
     }
 
     /// Has the keeper start a process 1.

@@ -499,7 +499,7 @@ fn limits(plan: &Plan) -> Vec<Rlimit> {
     let mut out = Vec::new();
     for step in &plan.steps {
         let Act::Limit { limit } = &step.act else { continue };
-        let same = |resource: u32, value: u64| Rlimit { resource, soft: value, hard: value };
+        let same = |resource: process::Resource, value: u64| Rlimit { resource, soft: value, hard: value };
         let next = match *limit {
             Limit::Memory(bytes) => same(libc::RLIMIT_AS, bytes),
             Limit::Processes(count) => same(libc::RLIMIT_NPROC, count),

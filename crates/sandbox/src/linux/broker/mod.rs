@@ -54,7 +54,8 @@ pub struct Broker {
 
 /// A broker whose rules are open, but which has no listener yet.
 pub struct Prepared {
-    rules: Rules,
+    /// Of all commands of one sandbox: what one of them changes, another is judged by.
+    rules: Arc<Rules>,
     proc: OwnedFd,
     proc_device: u64,
 }
@@ -68,9 +69,15 @@ pub struct Enlisted {
 impl Prepared {
     /// Opens what the rules of `plan` are about.
     pub fn open(plan: BrokerPlan) -> io::Result<Self> {
-        let rules = Rules::open(plan)?;
+        let rules = Arc::new(Rules::open(plan)?);
         let (proc, proc_device) = caller::own_proc()?;
         Ok(Self { rules, proc, proc_device })
+    }
+
+    /// The same for another command of the same sandbox.
+    pub fn again(&self) -> io::Result<Self> {
+        let proc = self.proc.try_clone()?;
+        Ok(Self { rules: Arc::clone(&self.rules), proc, proc_device: self.proc_device })
     }
 
     /// Makes the first worker. It, and those that it hires, are in the Landlock domain of the calling thread.

@@ -5,6 +5,7 @@ use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 /// Shared by the workers of one broker.
@@ -16,7 +17,7 @@ pub struct Shared {
     /// Its device number.
     pub proc_device: u64,
     /// What is held.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// What was refused.
     pub record: Record,
     /// Sockets made inside.
