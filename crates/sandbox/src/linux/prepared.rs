@@ -8,7 +8,7 @@ use super::seam::BrokerFactory;
 use super::spawn::{First, Memory, STACK, Sandbox, Started, Streams, end, owned, supervisor};
 use super::supervise::{Parts, Running, failure, pair};
 use super::terminal::Terminal;
-use crate::child::{Shared, word};
+use crate::child::{Shared, phase, word};
 use crate::enforced::StartError;
 use crate::plan::Plan;
 use crate::prepare::{self, slots};
@@ -85,7 +85,8 @@ impl Prepared {
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
         let Some(keeper) = &self.keeper else { return self.sandbox.spawn(command, broker) };
-        let streams = Streams::open(&command)?;
+        let streams = Streams::open(&command, super::limits::output(self.plan()))?;
+        let group = self.sandbox.group()?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let (broker, filter) = match broker {
             Some(broker) => {
@@ -121,15 +122,27 @@ impl Prepared {
         let stacks = Region::new(2 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
         let watched = keeper.memory.shared.supervisor;
         let shared = Box::new(Shared::complete(watched, stacks.address(2 * STACK), &work, &launch));
+        if group.is_some() {
+            // It waits until it is in its group.
+            shared.phase.store(phase::WORK, SeqCst);
+        }
         let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
         let (ours, theirs) = (owned(ours), owned(theirs));
         let (pid, pidfd) = self.request(&shared, stacks.address(STACK), &theirs, streams.numbers)?;
         let memory = Memory { shared, stacks, work: Some(work), launch: Some(launch) };
         let started = Started { memory, pid, pidfd, socket: ours, mask };
-        drop((theirs, streams.theirs));
+        drop(theirs);
         let before = keeper.memory.work.as_deref();
-        let parts = Parts { plan: self.plan(), started, broker, began, before };
-        Running::started(parts, streams.pipes, command, terminal)
+        if let Some(group) = &group {
+            if let Err(cause) = group.place(started.pid) {
+                started.memory.shared.reach(phase::ABANDONED);
+                end(&started.pidfd);
+                return Err(self.sandbox.ungrouped(cause));
+            }
+            started.memory.shared.reach(phase::LAUNCH);
+        }
+        let parts = Parts { plan: self.plan(), started, broker, began, before, group };
+        Running::started(parts, streams, command, terminal)
     }
 
     /// Our own broker of one command. What its rules are about is looked up once for all of them.

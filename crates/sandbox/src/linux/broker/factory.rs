@@ -92,7 +92,7 @@ impl BrokerFactory for Factory {
             self.enlist()?;
         }
         match self.stage {
-            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(start.listener)?)),
+            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(start.listener, start.first_pid.cast_unsigned())?)),
             _ => Err(io::Error::other("the broker has no workers")),
         }
     }

@@ -16,6 +16,7 @@ mod crew;
 mod exec;
 mod factory;
 mod fold;
+mod forks;
 mod inside;
 mod meta;
 mod names;
@@ -88,9 +89,12 @@ impl Prepared {
 
 impl Enlisted {
     /// Starts answering on `listener`.
-    pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
+    ///
+    /// `first` is process 1 of the sandbox, below which all others are.
+    pub fn start(self, listener: OwnedFd, first: u32) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
+        let forks = self.prepared.rules.plan.processes.clone().map(|most| forks::Forks::new(first, most));
         let shared = Arc::new(Shared {
             listener,
             proc: self.prepared.proc,
@@ -98,6 +102,7 @@ impl Enlisted {
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            forks,
             secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),

@@ -1,6 +1,7 @@
 //! What the workers of one broker share.
 
 use super::crew::Crew;
+use super::forks::Forks;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
@@ -22,6 +23,8 @@ pub struct Shared {
     pub record: Record,
     /// Sockets made inside.
     pub inside: Inside,
+    /// Processes that may still be started; none: as many as one likes.
+    pub forks: Option<Forks>,
     /// A random number, by which a process is known that shares this memory.
     pub secret: [u8; 16],
     /// The command has executed its program.
