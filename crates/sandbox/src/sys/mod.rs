@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 pub(crate) mod attack;
+pub(crate) mod clone;
 pub(crate) mod fs;
 pub(crate) mod memory;
 pub(crate) mod mount;
@@ -19,6 +20,7 @@ pub(crate) mod socket;
 pub(crate) mod trial;
 pub(crate) mod tunnel;
 
+pub(crate) use clone::clone;
 pub(crate) use raw::Errno;
 
 /// Takes a descriptor that a call just made.
