@@ -17,6 +17,8 @@ const ENFORCEMENT: &[(&str, &[&str])] = &[
         &["survey", "enforce", "enforcement", "broker", "races", "tiers", "hosts", "limits"],
     ),
     ("ringfence-cli", &["cli", "prove", "work"]),
+    // Whose files constrain is judged by owner and mode: root and others see different halves.
+    ("ringfence-config", &["trusted_files"]),
 ];
 
 /// One built test program.

@@ -20,6 +20,9 @@ pub mod probe;
 pub mod run;
 #[cfg(target_os = "linux")]
 mod sys;
+#[cfg(windows)]
+#[path = "sys/windows/mod.rs"]
+mod sys;
 
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
@@ -27,3 +30,9 @@ pub use enforced::{Enforced, StartError, StepResult};
 pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
 pub use plan::{Act, Plan, Step};
 pub use run::{Command, Outcome, Signals, Stdio};
+
+/// Owner and access list of an opened file in text form (SDDL): what whoever reads files that constrain judges by.
+#[cfg(windows)]
+pub fn security_descriptor(file: &std::fs::File) -> std::io::Result<String> {
+    sys::descriptor::of(file)
+}
