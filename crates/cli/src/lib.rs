@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod beside;
 pub mod cmd;
 pub mod out;
 #[cfg(target_os = "linux")]
@@ -26,7 +27,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => Cli::try_parse_from(&args),
     };
     match parsed {
-        Ok(cli) => cmd::dispatch(cli.command.unwrap_or(Command::Overview), &args),
+        Ok(cli) => {
+            let status = cmd::dispatch(cli.command.unwrap_or(Command::Overview), &args);
+            beside::settle();
+            status
+        }
         Err(error) => usage(&error),
     }
 }

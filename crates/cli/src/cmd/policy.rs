@@ -279,7 +279,7 @@ pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
             && let Ok(client) = client_of(&request.places, named, None)
         {
             // It goes on in a thread of its own, and ends with the process at the latest: the cache is never half-written.
-            drop(client.obtain(fleet::now(), /* insist */ false).refresh);
+            crate::beside::renew(client.obtain(fleet::now(), /* insist */ false).refresh);
         }
         return first;
     }
