@@ -4,6 +4,7 @@
 
 pub mod generate;
 pub mod layers;
+pub mod schemas;
 pub mod tests;
 pub mod threats;
 pub mod user;
