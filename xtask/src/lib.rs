@@ -1,7 +1,8 @@
-//! Tasks that need the project's own types: what is generated, and the run of all tests.
+//! Tasks that need the project's own types: what is generated, the run of all tests, and the program that is handed out.
 
 #![forbid(unsafe_code)]
 
+pub mod dist;
 pub mod generate;
 pub mod layers;
 pub mod schemas;

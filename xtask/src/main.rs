@@ -1,10 +1,10 @@
-//! `cargo xtask generate [--check]`, `cargo xtask test`.
+//! `cargo xtask generate [--check]`, `cargo xtask test`, `cargo xtask dist [TARGET]`.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask generate [--check] | cargo xtask test";
+const USAGE: &str = "usage: cargo xtask generate [--check] | cargo xtask test | cargo xtask dist [TARGET]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         ["generate"] => xtask::generate::write(),
         ["generate", "--check"] => xtask::generate::check(),
         ["test"] => return xtask::tests::run(),
+        ["dist"] => xtask::dist::build(None).map(|made| println!("{}", made.display())),
+        ["dist", target] => xtask::dist::build(Some(target)).map(|made| println!("{}", made.display())),
         _ => Err(USAGE.into()),
     };
     match result {

@@ -1,22 +1,23 @@
-//! The table of threats and the tests that try them, read off the names of the tests: `fs_03_…` belongs to `FS-03`.
+//! The table of threats and the tests that try them, read off the names of the tests: `fs_03_…` belongs to `FS-03`,
+//! `cmd_14_to_17_and_33_…` to five of them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// A boundary: prefix of ids, name, what it is about.
-const BOUNDARIES: &[(&str, &str)] = &[
-    ("FS", "files: writes outside the roots, protected paths, denied reads, other spellings of a path"),
-    ("PROC", "processes: reach, survival, privilege, terminal, the supervisor as target"),
-    ("IPC", "unix sockets, shared memory, queues, netlink"),
-    ("NET", "network off, loopback on"),
-    ("PX", "the managed network's proxy"),
-    ("CMD", "reading command lines and rules"),
-    ("AP", "questions and answers"),
-    ("CF", "configuration and requirements"),
-    ("MC", "tool servers and hooks"),
-    ("AU", "journal and telemetry"),
-    ("DOS", "exhaustion"),
+/// A boundary: prefix of ids, how many there are, what it is about.
+const BOUNDARIES: &[(&str, u8, &str)] = &[
+    ("FS", 25, "files: writes outside the roots, protected paths, denied reads, other spellings of a path"),
+    ("PROC", 16, "processes: reach, survival, privilege, terminal, the supervisor as target"),
+    ("IPC", 5, "unix sockets, shared memory, queues, netlink"),
+    ("NET", 8, "network off, loopback on"),
+    ("PX", 15, "the managed network's proxy"),
+    ("CMD", 34, "reading command lines and rules"),
+    ("AP", 7, "questions and answers"),
+    ("CF", 8, "configuration and requirements"),
+    ("MC", 8, "tool servers and hooks"),
+    ("AU", 4, "journal and telemetry"),
+    ("DOS", 3, "exhaustion"),
 ];
 
 /// The acts of `ringfence prove`, whose names say what they are about.
@@ -35,8 +36,9 @@ pub fn markdown(root: &Path) -> String {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         for line in text.lines() {
-            if let Some((id, name)) = test_of(line) {
-                tests.entry(id).or_default().push((name, shown.clone()));
+            let (ids, name) = test_of(line);
+            for id in ids {
+                tests.entry(id).or_default().push((name.clone(), shown.clone()));
             }
         }
     }
@@ -49,28 +51,46 @@ pub fn markdown(root: &Path) -> String {
         out,
         "{PROOF}`, and tests in `crates/sandbox/tests/probes` try every protection with its honest twin."
     );
-    for (prefix, about) in BOUNDARIES {
+    for (prefix, last, about) in BOUNDARIES {
         let rows: Vec<_> = tests.iter().filter(|(id, _)| id.split('-').next() == Some(prefix)).collect();
-        if rows.is_empty() {
-            continue;
-        }
         let _ = write!(out, "\n## {prefix}: {about}\n\n| id | tests |\n| --- | --- |\n");
         for (id, tests) in rows {
             let tests: Vec<_> = tests.iter().map(|(name, file)| format!("`{name}` ({file})")).collect();
             let _ = writeln!(out, "| {id} | {} |", tests.join("<br>"));
         }
+        let untried = (1..=*last).map(|number| format!("{prefix}-{number:02}")).filter(|id| !tests.contains_key(id));
+        let untried: Vec<_> = untried.collect();
+        if !untried.is_empty() {
+            let _ = writeln!(
+                out,
+                "\nNo test has the name of {}: `prove` and the probes at most try it.",
+                untried.join(", ")
+            );
+        }
     }
     out
 }
 
-/// The id and name of a test function whose name begins with one: `fn px_02_numbers()`.
-fn test_of(line: &str) -> Option<(String, String)> {
-    let name = line.trim_start().strip_prefix("fn ")?.split('(').next()?;
-    let (prefix, rest) = name.split_once('_')?;
-    let number = rest.split('_').next()?;
-    let known = BOUNDARIES.iter().find(|(known, _)| known.eq_ignore_ascii_case(prefix))?.0;
-    (number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| (format!("{known}-{number}"), name.to_owned()))
+/// The ids and the name of a test function whose name begins with some: `fn px_02_numbers()`, `fn cmd_01_to_05_readers()`,
+/// `fn cmd_16_and_32_configuration()`.
+fn test_of(line: &str) -> (Vec<String>, String) {
+    let name = line.trim_start().strip_prefix("fn ").and_then(|rest| rest.split('(').next()).unwrap_or_default();
+    let mut words = name.split('_');
+    let prefix = words.next().unwrap_or_default();
+    let Some((known, ..)) = BOUNDARIES.iter().find(|(known, ..)| known.eq_ignore_ascii_case(prefix)) else {
+        return (Vec::new(), String::new());
+    };
+    let number = |word: Option<&str>| word.filter(|word| word.len() == 2).and_then(|word| word.parse::<u8>().ok());
+    let mut numbers: Vec<u8> = number(words.next()).into_iter().collect();
+    while let Some(first) = numbers.last().copied() {
+        match (words.next(), number(words.clone().next())) {
+            (Some("to"), Some(end)) => numbers.extend(first.saturating_add(1)..=end),
+            (Some("and"), Some(next)) => numbers.push(next),
+            _ => break,
+        }
+        words.next();
+    }
+    (numbers.into_iter().map(|number| format!("{known}-{number:02}")).collect(), name.to_owned())
 }
 
 fn collect(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
@@ -90,8 +110,12 @@ mod tests {
 
     #[test]
     fn an_id_is_read_off_a_name() {
-        assert_eq!(test_of("    fn fs_19_paths() {"), Some(("FS-19".into(), "fs_19_paths".into())));
-        assert_eq!(test_of("fn fs_paths() {"), None);
-        assert_eq!(test_of("fn other_19_x() {"), None);
+        let ids = |line| test_of(line).0;
+        assert_eq!(test_of("    fn fs_19_paths() {"), (vec!["FS-19".to_owned()], "fs_19_paths".to_owned()));
+        assert_eq!(ids("fn cmd_14_to_16_and_33_git() {"), ["CMD-14", "CMD-15", "CMD-16", "CMD-33"]);
+        assert_eq!(ids("fn cmd_31_and_more() {"), ["CMD-31"]);
+        assert!(
+            ids("fn fs_paths() {").is_empty() && ids("fn other_19_x() {").is_empty() && ids("let x = 1;").is_empty()
+        );
     }
 }

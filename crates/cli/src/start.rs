@@ -2,6 +2,7 @@
 //! shows.
 
 use crate::args::Shared;
+use crate::args::decide::Answers;
 use crate::args::run::Environment;
 use crate::out::Failure;
 use ringfence::facts::{self, Start};
@@ -38,6 +39,8 @@ pub enum More<'a> {
     Env(&'a Environment),
     /// `--timeout`.
     Timeout(&'a str),
+    /// `--approve-with` and `--approve-over`.
+    Answers(&'a Answers),
 }
 
 /// The request for settings that these flags make.
@@ -95,6 +98,7 @@ pub fn request(shared: &Shared, more: &[More<'_>], start: &Start) -> Result<Requ
                 }
             }
             More::Timeout(duration) => flags.timeout(duration),
+            More::Answers(answers) => crate::cmd::ask::set(answers, flags),
         }
     }
     Ok(request)

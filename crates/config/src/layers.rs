@@ -125,6 +125,20 @@ impl Overrides {
         self.set("--search", "web_search", Value::Text("live".to_owned()));
     }
 
+    /// `--approve-with PROGRAM`: this program reviews, if requirements let a program do so.
+    pub fn approve_with(&mut self, words: &[String]) {
+        const FLAG: &str = "--approve-with";
+        let source = Arc::new(Source::Flag(FLAG.to_owned()));
+        let word = |word: &String| Node::new(Value::Text(word.clone()), Mark::whole(&source));
+        self.set(FLAG, "approvals_reviewer", Value::Text("program".to_owned()));
+        self.set(FLAG, "approvals.program", Value::List(words.iter().map(word).collect()));
+    }
+
+    /// `--approve-over CHANNEL`: a front end is asked, which counts as a program, since nothing shows who sits behind it.
+    pub fn approve_over(&mut self) {
+        self.set("--approve-over", "approvals_reviewer", Value::Text("program".to_owned()));
+    }
+
     /// `--network`.
     pub fn network(&mut self, network: NetworkFlag) {
         self.network = Some(Sourced::new(network, Origin::flag("--network")));

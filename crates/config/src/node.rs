@@ -6,6 +6,7 @@ use ringfence_model::origin::{Layer, Origin};
 use ringfence_model::os_text::OsText;
 use ringfence_model::text;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub enum Source {
         version: u64,
     },
     /// One of Ringfence's own tables or defaults.
-    BuiltIn(String),
+    BuiltIn(Cow<'static, str>),
 }
 
 impl Source {

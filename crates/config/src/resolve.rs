@@ -280,7 +280,7 @@ pub fn mark_of(origin: &Origin) -> Mark {
         }
         Origin::Cloud { cloud, version, line } => (Source::Cloud { url: cloud.clone(), version: *version }, *line, 0),
         Origin::BuiltIn { builtin } => (Source::BuiltIn(builtin.clone()), 0, 0),
-        other => (Source::BuiltIn(other.to_string()), 0, 0),
+        other => (Source::BuiltIn(other.to_string().into()), 0, 0),
     };
     Mark { source: Arc::new(source), line, column }
 }

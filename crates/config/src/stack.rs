@@ -118,7 +118,7 @@ fn default_origin(key: &str, trust: Trust, facts: &Facts) -> Origin {
 fn with_defaults(table: &Table, mode: &Sourced<SandboxMode>, policy: &Sourced<ApprovalPolicy>) -> Table {
     let mut table = table.clone();
     let mut fill = |key: &str, text: String, origin: &Origin| {
-        let mark = Mark::whole(&Arc::new(Source::BuiltIn(origin.to_string().replace("built in: ", ""))));
+        let mark = Mark::whole(&Arc::new(Source::BuiltIn(origin.to_string().replace("built in: ", "").into())));
         table.entry(key.to_owned()).or_insert_with(|| Node::new(Value::Text(text), mark));
     };
     fill("sandbox_mode", mode.value.name().into(), &mode.origin);

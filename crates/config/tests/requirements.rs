@@ -13,6 +13,22 @@ use ringfence_model::requirements::{PolicyName, RequiredDecision};
 const MODES: &str = "allowed_approval_policies = [\"untrusted\",\"on-request\"]\nallowed_sandbox_modes = [\"read-only\",\"workspace-write\"]\n";
 
 #[test]
+fn ap_04_who_answers_is_pinned_for_flags_too() {
+    let pinned = Start::new().requirements("allowed_approvals_reviewers = [\"user\"]\n");
+    assert_eq!(pinned.ok().settings.approvals.reviewer.value, Reviewer::User);
+    let with = pinned.clone().flags(|flags| flags.approve_with(&["/bin/yes".to_owned()]));
+    assert!(with.error().contains("flag `--approve-with`"), "{}", with.error());
+    assert!(pinned.flags(|flags| flags.approve_over()).error().contains("flag `--approve-over`"));
+    let free = Start::new().flags(|flags| flags.approve_with(&["/bin/yes".to_owned(), "-x".to_owned()])).ok();
+    assert_eq!(free.settings.approvals.reviewer.value, Reviewer::Program);
+    assert_eq!(free.settings.approvals.program.expect("a program").value, ["/bin/yes", "-x"]);
+    // A program that an administrator named stays the one that is asked.
+    let managed = "approvals_reviewer = \"program\"\n[approvals]\nprogram = [\"/opt/review\"]\n";
+    let start = Start::new().managed(managed).flags(|flags| flags.approve_with(&["/bin/yes".to_owned()]));
+    assert_eq!(start.ok().settings.approvals.program.expect("a program").value, ["/opt/review"]);
+}
+
+#[test]
 fn example_1_modes_and_policies() {
     let start = Start::new().requirements(MODES);
     assert_eq!(start.ok().settings.sandbox_mode.value, SandboxMode::WorkspaceWrite);

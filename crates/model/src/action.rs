@@ -212,6 +212,9 @@ pub struct Identity {
     /// The program that would start, by name and file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<(AbsPath, FileId)>,
+    /// Size and last change of that file, as text: it may be written anew under the same name and identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_state: Option<String>,
     /// Digest of the environment it would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,

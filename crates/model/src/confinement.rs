@@ -11,6 +11,7 @@ use crate::origin::{Origin, Sourced};
 use crate::os_text::OsText;
 use crate::path::AbsPath;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What a command may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ pub struct Protected {
     /// What is there now; none: it must not come into being.
     pub found: Option<FileKind>,
     /// Why it is protected, from the table or the setting.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Where it was set.
     pub origin: Origin,
 }

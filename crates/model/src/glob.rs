@@ -148,6 +148,16 @@ impl PathGlob {
 /// Matches one name against a pattern with `*` and `?`, in linear memory and pattern × name steps at most.
 #[must_use]
 pub fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
+    matches_by(pattern, name, |pattern, name| pattern == name)
+}
+
+/// As [`name_matches`], ignoring ASCII case: for names of environment variables.
+#[must_use]
+pub fn name_matches_ignoring_case(pattern: &str, name: &[u8]) -> bool {
+    matches_by(pattern.as_bytes(), name, |pattern, name| pattern.eq_ignore_ascii_case(&name))
+}
+
+fn matches_by(pattern: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while n < name.len() {
@@ -160,7 +170,7 @@ pub fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
                 p += 1;
                 n += char_length(name, n);
             }
-            Some(byte) if *byte == name[n] => {
+            Some(byte) if same(*byte, name[n]) => {
                 p += 1;
                 n += 1;
             }
@@ -175,12 +185,6 @@ pub fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
         }
     }
     pattern[p..].iter().all(|byte| *byte == b'*')
-}
-
-/// As [`name_matches`], ignoring ASCII case: for names of environment variables.
-#[must_use]
-pub fn name_matches_ignoring_case(pattern: &str, name: &[u8]) -> bool {
-    name_matches(pattern.to_ascii_uppercase().as_bytes(), &name.to_ascii_uppercase())
 }
 
 fn char_length(name: &[u8], at: usize) -> usize {

@@ -2,6 +2,7 @@
 
 use crate::os_text::OsText;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A source of settings, lowest first: a later layer wins over an earlier one.
@@ -86,7 +87,7 @@ pub enum Origin {
     /// A table or default of Ringfence itself.
     BuiltIn {
         /// Name of the table or default, as the reference documents it.
-        builtin: String,
+        builtin: Cow<'static, str>,
     },
     /// An answer a person or reviewer gave.
     Grant {
@@ -106,7 +107,7 @@ fn is_zero(number: &u32) -> bool {
 
 impl Origin {
     /// One of Ringfence's own tables or defaults.
-    pub fn builtin(name: impl Into<String>) -> Self {
+    pub fn builtin(name: impl Into<Cow<'static, str>>) -> Self {
         Self::BuiltIn { builtin: name.into() }
     }
 

@@ -2,15 +2,20 @@
 
 use crate::os_text::OsText;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 
 /// An absolute path without `.` and `..` components and without NUL.
 ///
 /// It says nothing about what is on disk: symbolic links may still be in it. A path that was resolved on disk is kept
 /// next to the file identity that was seen (see [`crate::facts::FileId`]).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// On Unix its text is kept in one form (single separators, none at the end), so equality, order and containment are
+/// found on the bytes: a start compares thousands of paths.
+#[derive(Clone)]
 pub struct AbsPath(PathBuf);
 
 /// Why a path is not an [`AbsPath`].
@@ -41,6 +46,9 @@ impl AbsPath {
     /// Takes an absolute path; repeated separators and `.` go, `..` is an error.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, PathError> {
         let path = path.into();
+        if cfg!(unix) && is_normal(path.as_os_str().as_encoded_bytes()) {
+            return Ok(Self(path));
+        }
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(PathError::Nul(path));
         }
@@ -93,31 +101,57 @@ impl AbsPath {
     /// The directory that holds this path; none for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        self.0.parent().map(|parent| Self(parent.to_path_buf()))
+        if cfg!(not(unix)) {
+            return self.0.parent().map(|parent| Self(parent.to_path_buf()));
+        }
+        let at = self.split()?;
+        Some(Self(PathBuf::from(text(&self.bytes()[..at.max(1)]))))
     }
 
     /// The last component; none for the root.
     #[must_use]
     pub fn file_name(&self) -> Option<&OsStr> {
-        self.0.file_name()
+        if cfg!(not(unix)) {
+            return self.0.file_name();
+        }
+        Some(text(&self.bytes()[self.split()? + 1..]))
     }
 
     /// Whether this path is `root` or lies below it, by component: `/w/app-evil` is not within `/w/app`.
     #[must_use]
     pub fn is_within(&self, root: &Self) -> bool {
-        self.0.starts_with(&root.0)
+        self.below(root).is_some()
     }
 
     /// What remains of this path below `root`; empty for `root` itself.
     #[must_use]
     pub fn below(&self, root: &Self) -> Option<&Path> {
-        self.0.strip_prefix(&root.0).ok()
+        if cfg!(not(unix)) {
+            return self.0.strip_prefix(&root.0).ok();
+        }
+        let rest = self.bytes().strip_prefix(root.bytes())?;
+        match rest.split_first() {
+            None => Some(Path::new("")),
+            Some((b'/', rest)) => Some(Path::new(text(rest))),
+            Some(_) if root.bytes() == b"/" => Some(Path::new(text(rest))),
+            Some(_) => None,
+        }
     }
 
     /// Number of components below the root directory.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.0.components().count().saturating_sub(1)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.as_os_str().as_encoded_bytes()
+    }
+
+    /// Where the last separator stands; none for the root.
+    fn split(&self) -> Option<usize> {
+        let bytes = self.bytes();
+        if bytes.len() == 1 { None } else { bytes.iter().rposition(|byte| *byte == b'/') }
     }
 
     /// A form that is safe to print.
@@ -130,6 +164,64 @@ impl AbsPath {
     #[must_use]
     pub fn into_path_buf(self) -> PathBuf {
         self.0
+    }
+}
+
+/// Whether this is the one form in which an absolute path is kept on Unix.
+fn is_normal(path: &[u8]) -> bool {
+    match path.split_first() {
+        Some((b'/', [])) => true,
+        Some((b'/', rest)) => {
+            !rest.contains(&0) && rest.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+        }
+        _ => false,
+    }
+}
+
+/// A part, cut at separators, of a path's text.
+#[cfg(unix)]
+fn text(bytes: &[u8]) -> &OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+#[cfg(not(unix))]
+fn text(bytes: &[u8]) -> &OsStr {
+    // Never asked for there.
+    OsStr::new(std::str::from_utf8(bytes).unwrap_or_default())
+}
+
+impl PartialEq for AbsPath {
+    fn eq(&self, other: &Self) -> bool {
+        if cfg!(unix) { self.bytes() == other.bytes() } else { self.0 == other.0 }
+    }
+}
+
+impl Eq for AbsPath {}
+
+impl Hash for AbsPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if cfg!(unix) { self.bytes().hash(state) } else { self.0.hash(state) }
+    }
+}
+
+impl PartialOrd for AbsPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for AbsPath {
+    /// By component, as `std` orders paths: a separator comes before every byte that a name may have.
+    fn cmp(&self, other: &Self) -> Ordering {
+        if cfg!(not(unix)) {
+            return self.0.cmp(&other.0);
+        }
+        let (ours, theirs) = (self.bytes(), other.bytes());
+        let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        match ours.iter().zip(theirs).find(|(ours, theirs)| ours != theirs) {
+            Some((ours, theirs)) => rank(ours).cmp(&rank(theirs)),
+            None => ours.len().cmp(&theirs.len()),
+        }
     }
 }
 
@@ -160,6 +252,7 @@ impl<'de> Deserialize<'de> for AbsPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn abs(path: &str) -> AbsPath {
         AbsPath::new(path).expect(path)
@@ -180,6 +273,23 @@ mod tests {
         assert_eq!(abs("//w/./app//"), abs("/w/app"));
         assert_eq!(AbsPath::lexical("/usr/bin/../bin/git").expect("lexical"), abs("/usr/bin/git"));
         assert_eq!(AbsPath::lexical("/../../x").expect("lexical"), abs("/x"));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_say_what_components_say(ours in "(/[./ab-]{0,3}){0,4}", theirs in "(/[./ab-]{0,3}){0,4}") {
+            let (Ok(ours), Ok(theirs)) = (AbsPath::new(ours), AbsPath::new(theirs)) else { return Ok(()) };
+            let (a, b) = (ours.as_path(), theirs.as_path());
+            prop_assert_eq!(ours.cmp(&theirs), a.cmp(b));
+            prop_assert_eq!(ours == theirs, a == b);
+            prop_assert_eq!(ours.below(&theirs), a.strip_prefix(b).ok());
+            prop_assert_eq!(ours.is_within(&theirs), a.starts_with(b));
+            let parent = ours.parent();
+            prop_assert_eq!(parent.as_ref().map(AbsPath::as_path), a.parent());
+            prop_assert_eq!(ours.file_name(), a.file_name());
+            let built: PathBuf = a.components().collect();
+            prop_assert_eq!(built.as_os_str(), a.as_os_str());
+        }
     }
 
     #[test]

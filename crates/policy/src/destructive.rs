@@ -17,6 +17,8 @@ pub struct Act {
     pub paths: Vec<OsText>,
     /// The word that makes it so.
     pub word: OsText,
+    /// It takes whole directories with it.
+    deep: bool,
 }
 
 /// When an act is asked about.
@@ -42,8 +44,21 @@ pub struct Touched {
 /// Every act in the reading, also behind wrappers and inside opaque scripts.
 #[must_use]
 pub fn acts(reading: &Reading) -> Vec<Act> {
-    reading.all().filter_map(act).collect()
+    let mut acts: Vec<Act> = reading.all().filter_map(act).collect();
+    // After a change of directory nobody knows what a relative name is about: at most all that is here.
+    let moves = |command: &SimpleCommand| matches!(command.program_name(), Some("cd" | "pushd" | "popd"));
+    if reading.all().any(moves) {
+        for act in acts.iter_mut().filter(|act| act.deep && act.when == When::Above) {
+            if act.paths.iter().any(|path| !path.as_bytes().starts_with(b"/")) {
+                act.paths = vec![OsText::new(HERE)];
+            }
+        }
+    }
+    acts
 }
+
+/// Everything below the working directory: what an operand stands for whose value only the shell will know (`*`, `$x`).
+const HERE: &str = ".";
 
 /// The first act that is to be asked about, with the number of files if that is what matters.
 #[must_use]
@@ -64,17 +79,32 @@ pub fn finding<'a>(acts: &'a [Act], touched: &[Touched], above: u64) -> Option<(
 }
 
 fn act(command: &SimpleCommand) -> Option<Act> {
-    let words: Vec<&str> = command.known_prefix().iter().map(|word| word.as_str().unwrap_or("")).collect();
+    let words: Vec<&str> = command
+        .words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| match command.unknown.binary_search(&at) {
+            Ok(_) => HERE,
+            Err(_) => word.as_str().unwrap_or(""),
+        })
+        .collect();
     let (_, args) = words.split_first()?;
     match command.program_name()? {
         "rm" | "rmdir" | "unlink" | "trash" => {
-            Some(Act::new("`rm` deletes files", When::Above, operands(args), args.first().copied().unwrap_or("rm")))
+            let mut paths = operands(args);
+            let recursive = flag(args, &["--recursive"], &['r', 'R']);
+            if recursive.is_none() {
+                // How many files `*.o` is can't be told, and it takes no directory with it.
+                paths.retain(|path| *path != HERE);
+            }
+            let word = recursive.or_else(|| args.first().copied()).unwrap_or("rm");
+            Some(Act { deep: recursive.is_some(), ..Act::new("`rm` deletes files", When::Above, paths, word) })
         }
         "find" => {
             let word = args.iter().find(|arg| **arg == "-delete")?;
             let start: Vec<&str> = args.iter().copied().take_while(|arg| !arg.starts_with('-')).collect();
-            let start = if start.is_empty() { vec!["."] } else { start };
-            Some(Act::new("`find -delete` deletes what it finds", When::Above, start, word))
+            let start = if start.is_empty() { vec![HERE] } else { start };
+            Some(Act { deep: true, ..Act::new("`find -delete` deletes what it finds", When::Above, start, word) })
         }
         "git" => git(args),
         "dd" => {
@@ -91,18 +121,14 @@ fn act(command: &SimpleCommand) -> Option<Act> {
 
 fn git(args: &[&str]) -> Option<Act> {
     let (command, args) = git_command(args)?;
-    let has = |names: &[&str]| args.iter().copied().take_while(|arg| *arg != "--").find(|arg| names.contains(arg));
-    let short = |letter: char| {
-        args.iter()
-            .copied()
-            .take_while(|arg| *arg != "--")
-            .find(|arg| arg.starts_with('-') && !arg.starts_with("--") && arg.contains(letter))
-    };
+    let has = |names: &[&str]| flag(&args, names, &[]);
+    let short = |letter: char| flag(&args, &[], &[letter]);
     let always = |what: &str, word: &str| Some(Act::new(what, When::Always, Vec::new(), word));
     match command {
         "clean" => {
             let dry = has(&["--dry-run"]).or_else(|| short('n'));
-            let word = has(&["--force"]).or_else(|| short('f'))?;
+            // Without `-f` it deletes too where `clean.requireForce` is off.
+            let word = has(&["--force"]).or_else(|| short('f')).unwrap_or("clean");
             if dry.is_some() { None } else { always("`git clean` deletes untracked work", word) }
         }
         "reset" => always("`git reset --hard` discards uncommitted changes", has(&["--hard"])?),
@@ -142,6 +168,18 @@ fn git(args: &[&str]) -> Option<Act> {
     }
 }
 
+/// The first argument before `--` that is one of the long options, also cut short as programs accept it, or a cluster with
+/// one of the letters.
+fn flag<'w>(args: &[&'w str], long: &[&str], short: &[char]) -> Option<&'w str> {
+    args.iter().copied().take_while(|arg| *arg != "--").find(|arg| {
+        let name = arg.split('=').next().unwrap_or(arg);
+        match name.strip_prefix("--") {
+            Some(name) => !name.is_empty() && long.iter().any(|long| long.trim_start_matches('-').starts_with(name)),
+            None => arg.starts_with('-') && arg.chars().any(|letter| short.contains(&letter)),
+        }
+    })
+}
+
 /// Git's subcommand and what follows it, past options of git itself.
 fn git_command<'w>(args: &[&'w str]) -> Option<(&'w str, Vec<&'w str>)> {
     let mut rest = args.iter().copied();
@@ -175,7 +213,7 @@ fn operands<'w>(args: &[&'w str]) -> Vec<&'w str> {
 impl Act {
     fn new(what: &str, when: When, paths: Vec<&str>, word: &str) -> Self {
         let paths = paths.into_iter().map(OsText::new).collect();
-        Self { what: what.to_owned(), when, paths, word: OsText::new(word) }
+        Self { what: what.to_owned(), when, paths, word: OsText::new(word), deep: false }
     }
 }
 
@@ -203,6 +241,10 @@ mod tests {
             "git restore .",
             "git stash clear",
             "git push --force-with-lease=main",
+            "git push --forc",
+            "git push --mirr origin",
+            "git reset --har",
+            "git clean -dx",
         ] {
             let acts = acts_of(line);
             assert!(finding(&acts, &[], 50).is_some(), "{line}");
@@ -228,6 +270,17 @@ mod tests {
         let touched = |files| [Touched { path: OsText::new("a"), files }, Touched { path: OsText::new("b"), files: 1 }];
         assert_eq!(finding(&acts, &touched(49), 50), None);
         assert_eq!(finding(&acts, &touched(50), 50).map(|(_, files)| files), Some(Some(51)));
+        for script in ["rm -rf *", "rm -r \"$x\"", "cd sub && rm -rf old", "find . -delete", "cd x; find y -delete"] {
+            let argv = ["bash", "-c", script].map(OsText::from);
+            let acts = super::acts(&ringfence_shell::read(&argv));
+            let all = [Touched { path: OsText::new("."), files: 51 }];
+            assert!(finding(&acts, &all, 50).is_some(), "{script}");
+        }
+        for script in ["rm *.o", "cd sub && rm old", "cd sub && rm -rf /tmp/x"] {
+            let argv = ["bash", "-c", script].map(OsText::from);
+            let acts = super::acts(&ringfence_shell::read(&argv));
+            assert!(finding(&acts, &[Touched { path: OsText::new("."), files: 51 }], 50).is_none(), "{script}");
+        }
         let acts = acts_of("shred f");
         assert!(finding(&acts, &[], 50).is_none());
         assert!(finding(&acts, &[Touched { path: OsText::new("f"), files: 1 }], 50).is_some());

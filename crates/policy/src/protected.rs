@@ -4,6 +4,7 @@
 //! what is on disk under each name comes in as facts, and who may take a name off it is decided with the settings.
 
 use ringfence_model::{AbsPath, Origin, OsText, Settings};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Where the names of a row lie.
@@ -145,7 +146,7 @@ pub struct ProtectedName {
     /// Relative to the root.
     pub name: OsText,
     /// Why.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Where it was set.
     pub origin: Origin,
 }
@@ -160,18 +161,15 @@ pub fn origin() -> Origin {
 #[must_use]
 pub fn names_under(root: &AbsPath, home: Option<&AbsPath>, settings: &Settings) -> Vec<ProtectedName> {
     let mut names = Vec::new();
+    let home = home.and_then(|home| HomeNames::seen_from(root, home));
     for row in TABLE {
         for name in row.names {
-            let relative = match row.place {
-                Place::Root => Some(Path::new(name).to_path_buf()),
-                Place::Home => home_name(root, home, name),
+            let relative = match (row.place, &home) {
+                (Place::Root, _) => Some(OsText::new(*name)),
+                (Place::Home, home) => home.as_ref().and_then(|home| home.relative(name)),
             };
-            if let Some(relative) = relative {
-                names.push(ProtectedName {
-                    name: OsText::new(relative.into_os_string()),
-                    reason: row.reason.to_owned(),
-                    origin: origin(),
-                });
+            if let Some(name) = relative {
+                names.push(ProtectedName { name, reason: Cow::Borrowed(row.reason), origin: origin() });
             }
         }
     }
@@ -186,7 +184,7 @@ pub fn names_under(root: &AbsPath, home: Option<&AbsPath>, settings: &Settings) 
         if let Some(relative) = relative.filter(|relative| !relative.as_os_str().is_empty()) {
             names.push(ProtectedName {
                 name: OsText::new(relative.into_os_string()),
-                reason: "listed in `protected_paths`".to_owned(),
+                reason: Cow::Borrowed("listed in `protected_paths`"),
                 origin: entry.origin.clone(),
             });
         }
@@ -197,10 +195,29 @@ pub fn names_under(root: &AbsPath, home: Option<&AbsPath>, settings: &Settings) 
     names
 }
 
-fn home_name(root: &AbsPath, home: Option<&AbsPath>, name: &str) -> Option<std::path::PathBuf> {
-    let path = home?.join(name).ok()?;
-    // A root at or below the name itself was chosen by name; there is nothing under it to single out.
-    path.below(root).filter(|relative| !relative.as_os_str().is_empty()).map(Path::to_path_buf)
+/// How names under the home are seen from a root.
+enum HomeNames<'path> {
+    /// The home lies in the root: this comes before each name.
+    Below(&'path Path),
+    /// The root lies in the home: only names that begin with this are in it.
+    Above(&'path Path),
+}
+
+impl<'path> HomeNames<'path> {
+    fn seen_from(root: &'path AbsPath, home: &'path AbsPath) -> Option<Self> {
+        home.below(root).map(Self::Below).or_else(|| root.below(home).map(Self::Above))
+    }
+
+    fn relative(&self, name: &str) -> Option<OsText> {
+        match self {
+            Self::Below(prefix) => Some(OsText::new(prefix.join(name))),
+            // A root at or below the name itself was chosen by name; there is nothing under it to single out.
+            Self::Above(prefix) => {
+                let rest = Path::new(name).strip_prefix(prefix).ok()?;
+                (!rest.as_os_str().is_empty()).then(|| OsText::new(rest.as_os_str()))
+            }
+        }
+    }
 }
 
 /// Whether `unprotected_paths` takes this name off the table. What `protected_paths` of a requirement adds stays.

@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use proptest::prelude::*;
-use ringfence::apply::{Op, parse, work_out_hunks};
+use ringfence::apply::{Op, WorkError, parse, work_out_hunks};
 use ringfence::config::Overrides;
 use ringfence::facts::Start;
 use ringfence::session::ApplyError;
@@ -30,6 +30,10 @@ impl Place {
     }
 
     fn session(&self) -> Session {
+        Session::open(self.opening()).expect("session")
+    }
+
+    fn opening(&self) -> Opening {
         let environment = vec![
             ("HOME".into(), self.path("home").into()),
             ("RINGFENCE_HOME".into(), self.path("home/.ringfence").into()),
@@ -37,7 +41,7 @@ impl Place {
         let start = Start::new(environment, Some(&self.path("ws"))).expect("start");
         let mut flags = Overrides::default();
         flags.config("sandbox_mode=workspace-write").expect("setting");
-        Session::open(Opening { start: Some(start), flags, ..Opening::default() }).expect("session")
+        Opening { start: Some(start), flags, ..Opening::default() }
     }
 
     fn put(&self, name: &str, text: &str) {
@@ -119,7 +123,7 @@ fn a_conflict_names_file_hunk_and_nearest_place_and_nothing_changes() {
     place.put("from", "moved\n");
     let error = place.session().apply(GIT.as_bytes()).expect_err("conflict");
     let text = error.to_string();
-    assert!(matches!(error, ApplyError::Conflict { .. }), "{text}");
+    assert!(matches!(error, ApplyError::Work(WorkError::Conflict { .. })), "{text}");
     assert!(text.contains("a.txt") && text.contains("hunk 1") && text.contains("line 1, where 2 of 3"), "{text}");
     assert_eq!(place.names(), [".git", "a.txt", "from", "old"]);
 }
@@ -167,6 +171,81 @@ fn fs_03_paths_are_judged_by_where_they_lead() {
     let error = session.apply(add(&own).as_bytes()).expect_err("own files");
     assert!(matches!(error, ApplyError::Authorize(AuthorizeError::Refused(_))), "{error}");
     assert!(fs::read_dir(place.path("out")).expect("out").next().is_none());
+}
+
+/// A writer that was taken over: it doesn't write the patch but what `script` says, and claims that all went well.
+#[cfg(target_os = "linux")]
+fn taken_over(place: &Place, script: &str) -> Opening {
+    let writer = place.path("out/writer");
+    fs::write(&writer, format!("#!/bin/sh\ncat >/dev/null\n{script}\nexit 1\n")).expect("writer");
+    fs::set_permissions(&writer, fs::Permissions::from_mode(0o755)).expect("mode");
+    Opening { writer: Some(vec![writer.as_path().into()]), ..place.opening() }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn fs_03_the_kernel_holds_a_writer_to_the_directories_of_the_patch() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("ws/sub")).expect("sub");
+    fs::create_dir_all(place.path("ws/.git/hooks")).expect("hooks");
+    let attack = format!(
+        "echo x >{out}/stolen; echo x >{ws}/beside; echo x >{ws}/.git/hooks/pre-commit; echo x >{home}/.ringfence/config.toml\n\
+         ln -s {out} {ws}/sub/link && echo x >{ws}/sub/link/through; rm -rf {ws}/.git; mv {ws}/sub {ws}/gone; echo x >{ws}/sub/fine",
+        out = place.path("out").display(),
+        ws = place.path("ws").display(),
+        home = place.path("home").display(),
+    );
+    let session = Session::open(taken_over(&place, &attack)).expect("session");
+    match session.apply(add("sub/new").as_bytes()) {
+        Err(ApplyError::Inside(error)) => {
+            println!("SKIPPED: fs_03_the_kernel_holds_a_writer: this host confines nothing: {error}");
+            return;
+        }
+        Err(ApplyError::Writer { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(place.path("ws/sub/fine").exists(), "the directory of the patch is writable");
+    for gone in ["out/stolen", "out/through", "ws/beside", "ws/.git/hooks/pre-commit", "home/.ringfence/config.toml"] {
+        assert!(!place.path(gone).exists(), "{gone} was written");
+    }
+    assert!(place.path("ws/.git/hooks").is_dir());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_that_says_nothing_or_nonsense_is_believed_nothing() {
+    let place = Place::new();
+    for script in ["exit 0", "echo '{\"written\":[]}'; exit 3", "echo nonsense; exit 0", "kill -9 $$"] {
+        let session = Session::open(taken_over(&place, script)).expect("session");
+        match session.apply(add("new").as_bytes()) {
+            Err(ApplyError::Inside(_)) => return,
+            Err(ApplyError::Writer { .. }) => {}
+            other => panic!("{script}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn ap_02_a_link_swapped_in_while_the_patch_is_asked_about_is_not_followed() {
+    struct Swaps(PathBuf, PathBuf);
+    impl ringfence::Approver for Swaps {
+        fn name(&self) -> &str {
+            "user"
+        }
+        fn ask(&self, _: &ringfence::Asked) -> Result<ringfence::model::grant::Answer, ringfence::approver::NoAnswer> {
+            fs::rename(&self.0, self.0.with_extension("old")).expect("away");
+            symlink(&self.1, &self.0).expect("link");
+            Ok(ringfence::model::grant::Answer::Once)
+        }
+    }
+    let place = Place::new();
+    fs::create_dir(place.path("judged")).expect("judged");
+    let swaps = Swaps(place.path("judged"), place.path("out"));
+    let opening = Opening { approver: Some(std::sync::Arc::new(swaps)), ..place.opening() };
+    let session = Session::open(opening).expect("session");
+    let error = session.apply(add("../judged/new").as_bytes()).expect_err("moved");
+    assert!(matches!(error, ApplyError::Moved { .. }), "{error}");
+    assert!(!place.path("out/new").exists());
 }
 
 #[test]

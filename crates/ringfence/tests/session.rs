@@ -254,6 +254,80 @@ fn ap_02_what_was_swapped_between_yes_and_run_is_not_run() {
 }
 
 #[test]
+fn ap_02_a_program_written_anew_in_place_is_not_run() {
+    let place = Place::new();
+    let tool = place.path("out/tool");
+    fs::write(&tool, "#!/bin/sh\nexit 0\n").expect("tool");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("mode");
+    let session = place.session(Some(Script::new(vec![Answer::Once])), &["approval_policy=untrusted"]);
+    let authorization = session.authorize(session.exec([OsText::new(tool.as_os_str())])).expect("authorized");
+    // The same file, the same size, even the same time of modification.
+    let modified = fs::metadata(&tool).expect("tool").modified().expect("time");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    fs::write(&tool, "#!/bin/sh\nexit 7\n").expect("tool");
+    fs::File::options().write(true).open(&tool).expect("tool").set_modified(modified).expect("time");
+    assert!(matches!(session.perform(authorization), Err(PerformError::Changed { what: "the program" })));
+}
+
+#[test]
+fn ap_02_a_link_that_is_turned_to_another_program_is_not_followed_there() {
+    let place = Place::new();
+    let link = place.path("out/tool");
+    std::os::unix::fs::symlink("/bin/true", &link).expect("link");
+    let session = place.session(Some(Script::new(vec![Answer::Once])), &["approval_policy=untrusted"]);
+    let authorization = session.authorize(session.exec([OsText::new(link.as_os_str())])).expect("authorized");
+    fs::remove_file(&link).expect("link");
+    std::os::unix::fs::symlink("/bin/sh", &link).expect("link");
+    assert!(matches!(session.perform(authorization), Err(PerformError::Changed { what: "the program" })));
+}
+
+#[test]
+fn ap_02_a_program_that_comes_first_in_path_meanwhile_is_not_run() {
+    let place = Place::new();
+    let mut opening = place.opening(Some(Script::new(vec![Answer::Once])), &["approval_policy=untrusted"]);
+    let bin = place.path("out/bin");
+    fs::create_dir(&bin).expect("bin");
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let environment = vec![
+        ("HOME".into(), place.path("home").into()),
+        ("RINGFENCE_HOME".into(), place.path("home/.ringfence").into()),
+        ("PATH".into(), path.into()),
+    ];
+    opening.start = Some(Start::new(environment, Some(&place.path("ws"))).expect("start"));
+    let session = Session::open(opening).expect("session");
+    let authorization = session.authorize(session.exec(["touch", "made"])).expect("authorized");
+    fs::write(bin.join("touch"), "#!/bin/sh\nexit 7\n").expect("tool");
+    fs::set_permissions(bin.join("touch"), fs::Permissions::from_mode(0o755)).expect("mode");
+    assert!(matches!(session.perform(authorization), Err(PerformError::Changed { what: "the program" })));
+    assert!(!place.path("ws/made").exists());
+}
+
+#[test]
+fn ap_02_a_yes_is_for_these_words_this_directory_and_these_variables() {
+    let place = Place::new();
+    let script = Script::new(vec![Answer::Once, Answer::No { say: None }, Answer::No { say: None }]);
+    let session = place.session(Some(script.clone()), &["approval_policy=untrusted"]);
+    let authorization = session.authorize(session.exec(["touch", "a"])).expect("yes");
+    session.abandon(authorization);
+    // Once is once: the same words are asked about again, and so are others.
+    assert!(session.authorize(session.exec(["touch", "a"])).is_err());
+    assert!(session.authorize(session.exec(["touch", "a", "b"])).is_err());
+    assert_eq!(script.asked().len(), 3);
+    // A session's grant is for its directory.
+    let script = Script::new(vec![Answer::Offer { offer: 0 }, Answer::No { say: None }]);
+    let session = place.session(Some(script.clone()), &["approval_policy=untrusted"]);
+    let first = session.authorize(session.exec(["touch", "a"])).expect("yes");
+    session.abandon(first);
+    let mut elsewhere = session.exec(["touch", "a"]);
+    if let Action::Exec(exec) = &mut elsewhere {
+        fs::create_dir(place.path("ws/sub")).expect("sub");
+        exec.cwd = AbsPath::new(place.path("ws/sub")).expect("path");
+    }
+    assert!(session.authorize(elsewhere).is_err());
+    assert_eq!(script.asked().len(), 2);
+}
+
+#[test]
 fn ap_02_a_swap_while_it_is_asked_about_asks_again() {
     let place = Place::new();
     let tool = place.path("out/tool");
@@ -293,6 +367,54 @@ fn ap_06_without_an_answer_nothing_runs() {
     let session = place.session(Some(script), &["approval_policy=untrusted"]);
     assert!(session.authorize(session.exec(["touch", "a"])).is_err(), "an offer that wasn't made");
     assert!(place.journal().contains("\"decision\":\"denied\""));
+}
+
+#[test]
+fn ap_06_over_a_channel_the_first_answer_to_this_very_question_counts_and_in_time() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+
+    let place = Place::new();
+    let (ours, theirs) = UnixStream::pair().expect("pair");
+    let again = theirs.try_clone().expect("descriptor");
+    let approver = JsonApprover::over(theirs.into(), again.into(), std::time::Duration::from_millis(300));
+    let session = place.session(Some(Arc::new(approver)), &["approval_policy=untrusted"]);
+    let mut requests = BufReader::new(ours.try_clone().expect("descriptor"));
+    let mut answers = ours;
+    let mut id = || {
+        let mut line = String::new();
+        requests.read_line(&mut line).expect("a request");
+        let request: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(request["schema"], "ringfence.dev/v1/approval-request");
+        request["id"].as_str().expect("an id").to_owned()
+    };
+    let error = session.authorize(session.exec(["touch", "a"])).expect_err("no answer");
+    assert!(error.to_string().contains("in time"), "{error}");
+    let first = id();
+    // The late answer isn't one to the next question; a guess at its id is a no.
+    writeln!(answers, "{{\"id\":\"{first}\",\"decision\":\"approve\"}}").expect("write");
+    writeln!(answers, "{{\"id\":\"guessed\",\"decision\":\"approve\"}}").expect("write");
+    assert!(session.authorize(session.exec(["touch", "b"])).is_err());
+    let second = id();
+    assert_ne!(first, second);
+    // Answered twice: the first counts, the other is left aside.
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| session.authorize(session.exec(["touch", "c"])));
+        let third = id();
+        for decision in ["approve", "deny"] {
+            writeln!(answers, "{{\"id\":\"{third}\",\"decision\":\"{decision}\"}}").expect("write");
+        }
+        session.abandon(asking.join().expect("thread").expect("yes"));
+        let asking = scope.spawn(|| session.authorize(session.exec(["touch", "d"])));
+        let fourth = id();
+        writeln!(answers, "{{\"id\":\"{fourth}\",\"decision\":\"approve\"}}").expect("write");
+        session.abandon(asking.join().expect("thread").expect("yes"));
+    });
+    // A line without an end is bounded, and nothing counts after it.
+    answers.write_all(&vec![b'x'; 70_000]).expect("write");
+    assert!(session.authorize(session.exec(["touch", "e"])).is_err());
+    drop((answers, requests));
+    assert!(session.authorize(session.exec(["touch", "f"])).is_err());
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! How much a confined start costs, as ratios in one run: bare, from the library alone, from a prepared sandbox, and,
-//! where they are installed, `bwrap` and the `ringfence` binary (or the one named by `RINGFENCE_BENCH_BINARY`).
+//! How much a confined start costs, as ratios in one run: bare, from the library alone, from a prepared sandbox, `bwrap`
+//! where it is installed, and the program named by `RINGFENCE_BENCH_BINARY` (`cargo xtask dist` makes it), also in a
+//! workspace of many files.
 //!
 //! `cargo bench -p ringfence-sandbox --bench start`. Every kind is run in turn, so that a busy machine slows all alike;
-//! what counts are the ratios of medians.
+//! what counts are the ratios of medians. `RINGFENCE_BENCH_FILES` is the number of files in that workspace (a million),
+//! `RINGFENCE_BENCH_ARGUMENTS` what comes before the command (`sandbox --`).
 #![allow(clippy::type_complexity, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[cfg(target_os = "linux")]
@@ -21,6 +23,8 @@ mod linux {
     use std::time::{Duration, Instant};
 
     const ROUNDS: usize = 200;
+    const PROGRAM: &str = "the program";
+    const PROGRAM_CROWDED: &str = "in many files";
 
     fn wish(root: &Path) -> Result<Confinement, Box<dyn Error>> {
         let origin = Origin::builtin("bench");
@@ -38,7 +42,7 @@ mod linux {
             protected: vec![Protected {
                 path: git,
                 found: Some(FileKind::Directory),
-                reason: "bench".to_owned(),
+                reason: "bench".into(),
                 origin: origin.clone(),
             }],
             reads: Reads {
@@ -113,13 +117,23 @@ mod linux {
             let line = "/usr/bin/bwrap --ro-bind / / --dev /dev --proc /proc --unshare-all --die-with-parent /bin/true";
             kinds.push(("bwrap", Box::new(outside(words(line)))));
         }
+        let crowded = tempfile::tempdir()?;
         let binary = std::env::var_os("RINGFENCE_BENCH_BINARY").map(PathBuf::from);
-        if let Some(binary) = binary {
-            let mut argv = vec![binary.display().to_string()];
-            let rest = std::env::var("RINGFENCE_BENCH_ARGUMENTS").unwrap_or_else(|_| "sandbox --".to_owned());
-            argv.extend(words(&rest));
-            argv.push("/bin/true".to_owned());
-            kinds.push(("the binary", Box::new(outside(argv))));
+        if let Some(binary) = &binary {
+            let crowd = std::env::var("RINGFENCE_BENCH_FILES").ok().and_then(|text| text.parse().ok());
+            fill(crowded.path(), crowd.unwrap_or(1_000_000))?;
+            for (name, workspace) in [(PROGRAM, directory.path()), (PROGRAM_CROWDED, crowded.path())] {
+                let mut command = std::process::Command::new(binary);
+                let rest = std::env::var("RINGFENCE_BENCH_ARGUMENTS").unwrap_or_else(|_| "sandbox --".to_owned());
+                command.args(words(&rest)).arg("/bin/true").current_dir(workspace);
+                kinds.push((
+                    name,
+                    Box::new(move || {
+                        let status = command.status()?;
+                        if status.success() { Ok(()) } else { Err(format!("{status}").into()) }
+                    }),
+                ));
+            }
         }
         let mut times: Vec<Vec<Duration>> = kinds.iter().map(|_| Vec::new()).collect();
         for round in 0..ROUNDS + 5 {
@@ -144,7 +158,38 @@ mod linux {
         for ((name, _), median) in kinds.iter().zip(&medians) {
             println!("{name:<22} {:>9.3} {:>8.2} {:>9.2}", median * 1e3, median / of("bare"), median / of("bwrap"));
         }
+        if let Some(binary) = &binary {
+            println!("many files: {:+.3} ms", (of(PROGRAM_CROWDED) - of(PROGRAM)) * 1e3);
+            println!("resident memory of the supervisor: {} KiB", resident(binary, directory.path())?);
+            println!("size of the program: {} KiB", std::fs::metadata(binary)?.len() / 1024);
+        }
         Ok(())
+    }
+
+    /// Makes so many files, a thousand to a directory.
+    fn fill(root: &Path, files: usize) -> Result<(), Box<dyn Error>> {
+        std::fs::create_dir(root.join(".git"))?;
+        for number in 0..files {
+            let directory = root.join(format!("{:04}", number / 1000));
+            if number % 1000 == 0 {
+                std::fs::create_dir(&directory)?;
+            }
+            std::fs::File::create(directory.join(format!("{number}")))?;
+        }
+        Ok(())
+    }
+
+    /// `VmRSS` while a command runs, in KiB.
+    fn resident(binary: &Path, workspace: &Path) -> Result<u64, Box<dyn Error>> {
+        let mut child = std::process::Command::new(binary)
+            .args(["sandbox", "--", "/bin/sleep", "1"])
+            .current_dir(workspace)
+            .spawn()?;
+        std::thread::sleep(Duration::from_millis(500));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        child.wait()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 }
 

@@ -75,7 +75,7 @@ mod linux {
                     _ => FileKind::Other,
                 }),
                 path,
-                reason: "agents and tools take orders from it".to_owned(),
+                reason: "agents and tools take orders from it".into(),
                 origin: Origin::builtin("protected names"),
             })
             .collect();

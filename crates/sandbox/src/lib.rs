@@ -29,6 +29,8 @@ pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
 pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
 pub use plan::{Act, Plan, Step};
+#[cfg(target_os = "linux")]
+pub use run::inherited;
 pub use run::{Command, Outcome, Signals, Stdio};
 
 /// Owner and access list of an opened file in text form (SDDL): what whoever reads files that constrain judges by.

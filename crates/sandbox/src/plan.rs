@@ -8,6 +8,7 @@ use ringfence_model::facts::{FileId, FileKind};
 use ringfence_model::limits::Limits;
 use ringfence_model::{AbsPath, Origin, OsText, SandboxMode, Tier};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::host::System;
@@ -215,14 +216,14 @@ pub enum Act {
         /// What was there when the wish was made.
         found: FileKind,
         /// Why.
-        reason: String,
+        reason: Cow<'static, str>,
     },
     /// A path inside a read-only one is writable after all (`git = "commit"`).
     WritablePath {
         /// The path.
         path: AbsPath,
         /// Why.
-        reason: String,
+        reason: Cow<'static, str>,
     },
     /// A path can't be read, nor anything below it.
     Mask {
@@ -414,7 +415,7 @@ pub enum Brokered {
         /// Whether it was there when the wish was made.
         present: bool,
         /// Why it is protected.
-        reason: String,
+        reason: Cow<'static, str>,
     },
     /// Unix sockets made outside can't be connected to, but for those listed.
     UnixSockets {

@@ -100,3 +100,11 @@ impl Outcome {
         not_held
     }
 }
+
+/// A descriptor that this process was started with, as one of our own, closed on exec. The number as such stays open, and
+/// no command gets it: everything but the standard streams is closed before one starts.
+#[cfg(target_os = "linux")]
+pub fn inherited(number: u16) -> std::io::Result<std::os::fd::OwnedFd> {
+    let duplicate = crate::sys::fs::dup_above(i32::from(number), 3)?;
+    Ok(crate::sys::own(duplicate))
+}

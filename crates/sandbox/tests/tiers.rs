@@ -201,7 +201,7 @@ impl World {
             .map(|name| {
                 let path = ws.join(name).unwrap();
                 let found = path.as_path().is_dir().then_some(FileKind::Directory);
-                Protected { path, found, reason: "test".to_owned(), origin: origin.clone() }
+                Protected { path, found, reason: "test".into(), origin: origin.clone() }
             })
             .collect();
         protected.sort();

@@ -10,9 +10,9 @@ pub struct DecideArgs {
     /// What is asked for beyond the sandbox.
     #[command(flatten)]
     pub wish: Wish,
-    /// Take the program WORDS… (split at blanks) as reviewer instead of a person
-    #[arg(long, value_name = "PROGRAM")]
-    pub approve_with: Option<String>,
+    /// Who is asked.
+    #[command(flatten)]
+    pub answers: Answers,
     /// The agent's session: grants given for it are kept for twelve hours
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
@@ -22,6 +22,18 @@ pub struct DecideArgs {
     /// How to run it.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// Who is asked instead of the person at the terminal.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Answers {
+    /// Ask PROGRAM (split at blanks): the request as JSON on its standard input, the answer from its standard output
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "approve_over")]
+    pub approve_with: Option<String>,
+    /// Ask over a channel, one JSON document a line: `N` (a socket), `IN,OUT` (answers from descriptor IN, requests to
+    /// OUT), or `stdio`
+    #[arg(long, value_name = "CHANNEL")]
+    pub approve_over: Option<String>,
 }
 
 /// A request for more than the sandbox gives.

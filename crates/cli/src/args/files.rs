@@ -13,6 +13,9 @@ pub struct ApplyArgs {
     /// Judge only, change nothing
     #[arg(long)]
     pub check: bool,
+    /// Who is asked.
+    #[command(flatten)]
+    pub answers: super::decide::Answers,
     /// Settings to judge it under.
     #[command(flatten)]
     pub shared: Shared,

@@ -85,6 +85,9 @@ pub enum Command {
     /// One forbidden act, tried from inside; used by `prove`
     #[command(name = "__attack", hide = true)]
     Attack(AttackArgs),
+    /// Write one patch, judged outside; used by `apply`, inside the sandbox
+    #[command(name = "__write", hide = true)]
+    Write,
 }
 
 /// `ringfence plan`.

@@ -1,7 +1,7 @@
 //! `ringfence run -- COMMAND…` and `ringfence explain`: one command decided about as an agent's is, then run and
 //! recorded, or only explained.
 
-use super::session;
+use super::{ask, session};
 use crate::args::decide::{DecideArgs, ExplainArgs};
 use crate::out::{Failure, Paint, denials, json, notices, report, table};
 use crate::start::{self, More};
@@ -9,22 +9,24 @@ use ringfence::{Flow, Opening, RunError, Session, Streams};
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::{OsText, Verdict, text};
 use ringfence_policy::explain::{Explained, Explanation};
-use ringfence_sandbox::Signals;
+use ringfence_sandbox::{Signals, Stdio};
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 /// Decides, asks if need be, runs and reports.
 pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     let run = &args.run;
-    let mut more = vec![More::Env(&run.environment)];
+    let mut more = vec![More::Env(&run.environment), More::Answers(&args.answers)];
     more.extend(run.timeout.as_deref().map(More::Timeout));
     let ready = start::ready(&run.shared, &more)?;
     let opening = Opening {
         session: args.session.clone(),
         agent: args.agent.clone(),
         keep_background: run.keep_background,
-        approver: super::ask::approver(args, &ready)?,
+        approver: ask::terminal(),
+        front_end: ask::front_end(&args.answers, &ready.resolved.settings)?,
         ..Opening::default()
     };
     let session = session::open(&run.shared, ready, opening)?;
@@ -36,7 +38,8 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         explain_to(&session, &run.command, &action, run.shared.json)?;
         return super::run::sandbox(run);
     }
-    let flow = || Flow { streams: Streams { signals: Signals::Forward, ..Streams::default() }, ..Flow::default() };
+    let streams = streams(ask::takes_stdio(&args.answers))?;
+    let flow = || Flow { streams: streams(), ..Flow::default() };
     let report = match session.run(action, flow) {
         Ok(report) => report,
         Err(error) => return refused(args, &session, &error),
@@ -47,12 +50,32 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     if let Some(file) = &run.report {
         report::write(&report, file)?;
     }
-    if run.shared.json {
+    if ask::takes_stdio(&args.answers) {
+        report::print_to(&mut std::io::stdout().lock(), &report)?;
+    } else if run.shared.json {
         report::print(&report)?;
     } else {
-        denials::after_run(&report, run.log_denials);
+        denials::after_run(&report.not_held, &report.denials, run.log_denials);
     }
     Ok(ExitCode::from(report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status())))
+}
+
+/// The streams of the command: ours, or where questions go over ours, nothing to read, and standard error for what it
+/// writes.
+fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
+    let error = || std::io::stderr().as_fd().try_clone_to_owned();
+    // Looked at once before anything runs, so that a later copy can hardly fail.
+    if taken {
+        drop(error().map_err(|error| Failure::new("standard error can't be used").cause(error.to_string()))?);
+    }
+    Ok(move || {
+        let mut streams = Streams { signals: Signals::Forward, ..Streams::default() };
+        if taken {
+            streams.stdin = Stdio::Null;
+            streams.stdout = error().map_or(Stdio::Null, Stdio::Descriptor);
+        }
+        streams
+    })
 }
 
 /// A command that didn't run: the reason as text, or as a report for programs.
@@ -84,8 +107,13 @@ fn refused(args: &DecideArgs, session: &Session, error: &RunError) -> Result<Exi
     if let Some(file) = &args.run.report {
         report::write(&report, file)?;
     }
-    if args.run.shared.json {
+    let taken = ask::takes_stdio(&args.answers);
+    if taken {
+        report::print_to(&mut std::io::stdout().lock(), &report)?;
+    } else if args.run.shared.json {
         report::print(&report)?;
+    }
+    if taken || args.run.shared.json {
         return Ok(ExitCode::from(failure.exit_status()));
     }
     Err(failure)

@@ -1,7 +1,7 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
 mod apply;
-mod ask;
+pub mod ask;
 mod completions;
 mod config;
 #[cfg(target_os = "linux")]
@@ -45,6 +45,7 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         Command::Trust(args) => trust::trust(&args),
         Command::Permissions(args) => trust::permissions(&args),
         Command::Apply(args) => apply::main(&args),
+        Command::Write => apply::write(),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),

@@ -91,14 +91,17 @@ fn quick_facts() -> HostFacts {
 /// What is said after the command, and the status.
 fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
     let status = outcome.exit.status();
-    let report = report::of(plan, argv, &ready.facts.cwd, outcome);
-    if let Some(file) = &args.report {
-        report::write(&report, file)?;
+    if !args.shared.json {
+        denials::after_run(&outcome.not_held(plan), &outcome.denials, args.log_denials);
     }
-    if args.shared.json {
-        report::print(&report)?;
-    } else {
-        denials::after_run(&report, args.log_denials);
+    if args.report.is_some() || args.shared.json {
+        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
+        if let Some(file) = &args.report {
+            report::write(&report, file)?;
+        }
+        if args.shared.json {
+            report::print(&report)?;
+        }
     }
     Ok(ExitCode::from(status))
 }

@@ -80,13 +80,18 @@ pub fn open_failure(error: &OpenError) -> Failure {
 pub fn run_failure(error: &RunError) -> Failure {
     match error {
         RunError::Authorize(error) => authorize_failure(error),
-        RunError::Perform(PerformError::Start(error)) => super::run::start_failure(error),
-        RunError::Perform(PerformError::Unenforceable(error)) => super::plan::unenforceable(error),
-        RunError::Perform(error @ PerformError::NoProxy { origin }) => {
-            Failure::from_error(error).origin(origin.clone())
-        }
-        RunError::Perform(error) => Failure::from_error(error),
+        RunError::Perform(error) => perform_failure(error),
         other => Failure::from_error(other),
+    }
+}
+
+/// What was authorized and couldn't be held or started.
+pub fn perform_failure(error: &PerformError) -> Failure {
+    match error {
+        PerformError::Start(error) => super::run::start_failure(error),
+        PerformError::Unenforceable(error) => super::plan::unenforceable(error),
+        PerformError::NoProxy { origin } => Failure::from_error(error).origin(origin.clone()),
+        error => Failure::from_error(error),
     }
 }
 

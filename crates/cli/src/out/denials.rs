@@ -2,27 +2,27 @@
 
 use super::Paint;
 use ringfence_model::denial::{Denial, Evidence};
-use ringfence_model::report::Report;
+use ringfence_model::report::NotHeld;
 use std::io::IsTerminal;
 
 /// The most lines shown unasked.
 const SHOWN: usize = 5;
 
 /// After a run: on a terminal the first few denials, with `--log-denials` all; and what wasn't held, always.
-pub fn after_run(report: &Report, all: bool) {
+pub fn after_run(not_held: &[NotHeld], denials: &[Denial], all: bool) {
     let paint = Paint::stderr();
-    for gap in &report.not_held {
+    for gap in not_held {
         let kind = if gap.weakened { "held weaker here" } else { "not held here" };
         eprintln!("{} {kind}: {}: {}", paint.warn("ringfence: notice:"), gap.promise, gap.why);
     }
     if !(all || std::io::stderr().is_terminal()) {
         return;
     }
-    let shown = if all { report.denials.len() } else { SHOWN };
-    for denial in report.denials.iter().take(shown) {
+    let shown = if all { denials.len() } else { SHOWN };
+    for denial in denials.iter().take(shown) {
         eprintln!("{} {}", paint.bad("ringfence: denied:"), line(denial));
     }
-    let more = report.denials.len().saturating_sub(shown);
+    let more = denials.len().saturating_sub(shown);
     if more > 0 {
         eprintln!("ringfence: {more} more: `ringfence log --denied`");
     }

@@ -38,8 +38,12 @@ pub fn write(report: &Report, file: &Path) -> Result<(), Failure> {
 
 /// Prints it to standard error: standard output is the command's.
 pub fn print(report: &Report) -> Result<(), Failure> {
+    print_to(&mut std::io::stderr().lock(), report)
+}
+
+/// Prints it as one line.
+pub fn print_to(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
     let text = serde_json::to_string(report).map_err(|error| Failure::from_error(&error))?;
-    let mut out = std::io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::protected::{self, ProtectedName};
 use ringfence_model::confinement::{Protected, WritableRoot};
 use ringfence_model::facts::{FileKind, GitFacts, NameFacts, RootFacts};
 use ringfence_model::{AbsPath, Origin, Settings, WorldFacts};
+use std::borrow::Cow;
 use std::path::Path;
 
 const GIT_BEHIND: &str = "the Git directory behind a `.git` entry: git runs hooks and configured programs from it";
@@ -38,7 +39,7 @@ pub(super) fn protected(
                 all.push(entry(path, fact.found, name.reason.clone(), name.origin.clone()));
             }
             if let Some(target) = &fact.target {
-                all.push(entry(target.clone(), Some(FileKind::Other), LINK_TARGET.to_owned(), name.origin.clone()));
+                all.push(entry(target.clone(), Some(FileKind::Other), Cow::Borrowed(LINK_TARGET), name.origin.clone()));
             }
         }
         let git_name = names.iter().find(|name| name.name.as_str() == Some(".git"));
@@ -52,7 +53,7 @@ pub(super) fn protected(
                         all.push(entry(
                             path.clone(),
                             Some(FileKind::Other),
-                            format!("git's `{key}` leads here"),
+                            Cow::Owned(format!("git's `{key}` leads here")),
                             origin,
                         ));
                     }
@@ -61,7 +62,7 @@ pub(super) fn protected(
         }
     }
     for (_, own) in own_files(facts) {
-        all.push(entry(own, Some(FileKind::Directory), OWN.to_owned(), Origin::builtin("Ringfence's own files")));
+        all.push(entry(own, Some(FileKind::Directory), Cow::Borrowed(OWN), Origin::builtin("Ringfence's own files")));
     }
     all.retain(|entry| roots.iter().any(|(root, _)| entry.path.is_within(&root.path)));
     all.sort();
@@ -82,13 +83,13 @@ fn is_below_protected(name: &Path, found: &[NameFacts], names: &[ProtectedName])
 
 fn behind_git(git: &GitFacts, origin: &Origin) -> [Protected; 3] {
     [
-        entry(git.entry.clone(), Some(git.entry_kind), GIT_ENTRY.to_owned(), origin.clone()),
-        entry(git.git_dir.clone(), Some(FileKind::Directory), GIT_BEHIND.to_owned(), origin.clone()),
-        entry(git.common_dir.clone(), Some(FileKind::Directory), GIT_BEHIND.to_owned(), origin.clone()),
+        entry(git.entry.clone(), Some(git.entry_kind), Cow::Borrowed(GIT_ENTRY), origin.clone()),
+        entry(git.git_dir.clone(), Some(FileKind::Directory), Cow::Borrowed(GIT_BEHIND), origin.clone()),
+        entry(git.common_dir.clone(), Some(FileKind::Directory), Cow::Borrowed(GIT_BEHIND), origin.clone()),
     ]
 }
 
-fn entry(path: AbsPath, found: Option<FileKind>, reason: String, origin: Origin) -> Protected {
+fn entry(path: AbsPath, found: Option<FileKind>, reason: Cow<'static, str>, origin: Origin) -> Protected {
     Protected { path, found, reason, origin }
 }
 
@@ -121,13 +122,16 @@ pub(super) fn lift_granted(
 /// Leaves out what lies inside another protected directory, or inside one that may not come into being.
 pub(super) fn outermost(mut protected: Vec<Protected>) -> Vec<Protected> {
     protected.sort();
-    let outer: Vec<Protected> = protected.clone();
+    // In this order everything below a path follows it at once, so the last directory kept is the only one that counts.
+    let mut outer: Option<AbsPath> = None;
     protected.retain(|entry| {
-        !outer.iter().any(|other| {
-            other.path != entry.path
-                && entry.path.is_within(&other.path)
-                && matches!(other.found, Some(FileKind::Directory) | None)
-        })
+        if outer.as_ref().is_some_and(|outer| entry.path != *outer && entry.path.is_within(outer)) {
+            return false;
+        }
+        if matches!(entry.found, Some(FileKind::Directory) | None) {
+            outer = Some(entry.path.clone());
+        }
+        true
     });
     protected
 }

@@ -45,7 +45,10 @@ pub(super) fn notices(settings: &Settings, facts: &WorldFacts) -> Vec<Notice> {
         }
     }
     if let Ok(found) = found_roots(settings, facts, &Request::default()) {
-        let protected = protect::protected(settings, facts, &found);
+        let protected = match found.iter().any(|(root, _)| may_lie_in_protected(root, &found)) {
+            true => protect::protected(settings, facts, &found),
+            false => Vec::new(),
+        };
         for (root, _) in &found {
             if let Some(over) = protected.iter().find(|entry| root.path.is_within(&entry.path)) {
                 notices.push(Notice {
@@ -63,6 +66,20 @@ pub(super) fn notices(settings: &Settings, facts: &WorldFacts) -> Vec<Notice> {
         }
     }
     notices
+}
+
+/// Whether a root can lie in a protected path at all, as told without listing those: names lie strictly below a root, so
+/// either it lies in another root, or a link or a Git directory leads to it or above it.
+fn may_lie_in_protected(root: &WritableRoot, all: &[(WritableRoot, &RootFacts)]) -> bool {
+    let leads_here = |path: &AbsPath| root.path.is_within(path);
+    all.iter().any(|(other, facts)| {
+        (root != other && leads_here(&other.path))
+            || facts.names.iter().filter_map(|name| name.target.as_ref()).any(leads_here)
+            || facts.git.iter().any(|git| {
+                [&git.entry, &git.git_dir, &git.common_dir].into_iter().any(leads_here)
+                    || git.configured.iter().any(|(_, path)| leads_here(path))
+            })
+    })
 }
 
 fn surroundings(facts: &WorldFacts) -> Surroundings {

@@ -10,6 +10,7 @@ use ringfence_model::grant::{Lasts, Scope};
 use ringfence_model::report::Reason;
 use ringfence_model::verdict::{Offer, QuestionKind};
 use ringfence_model::{AbsPath, Confinement, Origin, SandboxMode};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Where a path lies, as a change to it is judged.
@@ -18,7 +19,7 @@ enum Lies {
     /// In a writable root, unprotected.
     Inside,
     /// In a protected path.
-    Protected(String, Origin),
+    Protected(Cow<'static, str>, Origin),
     /// In no writable root.
     Outside,
     /// Among Ringfence's own files.

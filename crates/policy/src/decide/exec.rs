@@ -136,7 +136,7 @@ pub(crate) fn look(basis: &Basis<'_>, exec: &Exec) -> (Judged, Case) {
         }
         stop_for(basis, row, exec, &mut case);
     }
-    explain_class(&class, row, &mut case);
+    explain_class(&class, row, basis.facts.git_runs.as_deref(), &mut case);
     if is_interactive(policy) {
         ask_before_loss(basis, &reading, &rules, allowed, &mut case);
     }
@@ -343,7 +343,7 @@ fn allowed_placement(basis: &Basis<'_>, wish: &Placement, case: &mut Case) -> Pl
     Placement::Outside
 }
 
-fn explain_class(class: &ReadingClass, row: Row, case: &mut Case) {
+fn explain_class(class: &ReadingClass, row: Row, git_runs: Option<&[String]>, case: &mut Case) {
     let (name, finding) = match &class.class {
         Class::Safe(finding) => ("a known-safe read", finding),
         Class::SafeIfNeutralised(neutralised) if row == Row::SafeRead => {
@@ -353,7 +353,16 @@ fn explain_class(class: &ReadingClass, row: Row, case: &mut Case) {
         Class::Ordinary(finding) => ("an ordinary command", finding),
         Class::Dangerous(finding) => ("dangerous", finding),
     };
-    let text = format!("{name}: {}", finding.why);
+    let but = match (&class.class, git_runs) {
+        (Class::SafeIfNeutralised(_), None) => "; but git's configuration here can't be read to its end".to_owned(),
+        (Class::SafeIfNeutralised(_), Some(keys)) if !keys.is_empty() => {
+            let keys: Vec<String> =
+                keys.iter().map(|key| format!("`{}`", ringfence_model::text::escape(key))).collect();
+            format!("; but git's configuration here makes it run a program or fetch: {}", keys.join(", "))
+        }
+        _ => String::new(),
+    };
+    let text = format!("{name}: {}{but}", finding.why);
     let why = reason(codes::CLASS, text, Origin::builtin("command table"), Vec::new());
     // Where it is why somebody is asked, it comes right behind the policy.
     case.reasons.insert(0, why);

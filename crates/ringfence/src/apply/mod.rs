@@ -1,18 +1,23 @@
 //! File changes from a patch: read in either of two forms, worked out in memory, written all or not at all.
 //!
-//! Reading and working out are pure; whether the changes may be made is the session's to decide.
+//! Reading is pure; whether the changes may be made is the session's to decide. Working out and writing happen in a process
+//! of its own inside a sandbox ([`write_inside`]), so that the kernel holds what was judged a second time.
 
 mod begin;
 mod hunks;
 mod unified;
+mod work;
 mod write;
+mod writer;
 
 pub use hunks::{Conflict, Near};
+pub use work::WorkError;
 pub use write::{WriteError, Written};
+pub use writer::write_inside;
 
 use ringfence_model::OsText;
 use ringfence_model::action::ChangeKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Largest patch that is read, in bytes.
 pub const MAX_PATCH: usize = 64 << 20;
@@ -152,7 +157,7 @@ impl Patch {
 }
 
 /// What was, or would be, done to one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// The file, as named.
     pub path: OsText,
@@ -174,7 +179,9 @@ fn counts(hunks: &[Hunk]) -> (usize, usize) {
 
 pub use hunks::change as work_out_hunks;
 pub(crate) use hunks::change;
+pub(crate) use work::{Places, work};
 pub(crate) use write::{Change, write_all};
+pub(crate) use writer::{Answer, job, read_answer};
 
 /// The summary of a file's part.
 pub(crate) fn done(file: &FilePatch) -> Vec<Done> {

@@ -2,13 +2,11 @@
 //!
 //! An answer counts only if it names the question it is for; anything else is a denial.
 
-use super::{Approver, Asked, NoAnswer};
+use super::{Asked, NoAnswer};
 use ringfence_model::action::{Action, display_argv};
 use ringfence_model::grant::Answer;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::sync::{Mutex, PoisonError};
 
 /// `schema` of a request.
 pub const REQUEST_SCHEMA: &str = "ringfence.dev/v1/approval-request";
@@ -103,44 +101,5 @@ pub(super) fn parse(text: &str, asked: &Asked, id: Id, who: &str) -> Result<Answ
         // "ask" hands the question back; whoever stands behind decides what that means.
         "ask" => Err(NoAnswer::Nobody),
         _ => Err(garbage("its decision is none of `approve`, `deny`, `ask`, `abort`".to_owned())),
-    }
-}
-
-/// Asks over a pair of streams, one line each way: `--json` approvals.
-pub struct JsonApprover {
-    streams: Mutex<Streams>,
-}
-
-struct Streams {
-    answers: BufReader<Box<dyn Read + Send>>,
-    requests: Box<dyn Write + Send>,
-}
-
-impl JsonApprover {
-    /// Requests are written to one stream and answers read from the other.
-    pub fn new(answers: impl Read + Send + 'static, requests: impl Write + Send + 'static) -> Self {
-        let streams = Streams { answers: BufReader::new(Box::new(answers)), requests: Box::new(requests) };
-        Self { streams: Mutex::new(streams) }
-    }
-}
-
-impl Approver for JsonApprover {
-    fn name(&self) -> &str {
-        "user"
-    }
-
-    fn ask(&self, asked: &Asked) -> Result<Answer, NoAnswer> {
-        const WHO: &str = "the front end";
-        let failed = |cause| NoAnswer::Failed { who: WHO.to_owned(), cause };
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut line = request_document(asked).to_string();
-        line.push('\n');
-        streams.requests.write_all(line.as_bytes()).and_then(|()| streams.requests.flush()).map_err(failed)?;
-        let mut answer = String::new();
-        let read = streams.answers.by_ref().take(MAX_ANSWER).read_line(&mut answer).map_err(failed)?;
-        if read == 0 {
-            return Err(NoAnswer::Gone { who: WHO.to_owned() });
-        }
-        parse(&answer, asked, Id::Required, WHO)
     }
 }

@@ -1,11 +1,13 @@
 //! Who answers questions. A front end brings an [`Approver`]; it shows and asks, it decides nothing.
 
+mod channel;
 mod gate;
 mod json;
 mod program;
 
+pub use channel::JsonApprover;
 pub use gate::{BURST, Gate, WINDOW};
-pub use json::{JsonApprover, read_answer, request_document};
+pub use json::{read_answer, request_document};
 pub use program::ProgramApprover;
 
 use ringfence_model::action::Action;
@@ -91,7 +93,7 @@ pub enum NoAnswer {
 
 /// Somebody, or something, that answers.
 pub trait Approver: Send + Sync {
-    /// As events and grants name it: `user`, `program`, `inbox`.
+    /// As events and grants name it: `user`, `program`, `front-end`, `inbox`.
     fn name(&self) -> &str;
 
     /// Asks. Anything but an answer is a denial.

@@ -14,6 +14,7 @@ use ringfence_model::settings::RootRequest;
 use ringfence_model::{AbsPath, OsText, Settings, Sourced, WorldFacts};
 use ringfence_policy::protected;
 use ringfence_policy::roots::{Surroundings, requests};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -173,37 +174,54 @@ fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request
         return RootFacts { requested: request.path, resolved: None, names: Vec::new(), git: Vec::new() };
     };
     let names = protected::names_under(&path, start.home.as_ref(), settings);
-    let mut facts = Vec::new();
-    for name in &names {
-        name_facts(&path, Path::new(name.name.as_os_str()), &mut facts);
-    }
+    let mut look = Look { root: &path, seen: HashMap::new() };
+    let mut facts: Vec<_> = names.iter().map(|name| look.at(Path::new(name.name.as_os_str()))).collect();
     facts.sort_by(|a: &NameFacts, b: &NameFacts| a.name.cmp(&b.name));
     facts.dedup();
     let git = git::of_root(&path, path == around.cwd, start.home.as_ref());
     RootFacts { requested: request.path, resolved: Some((path, id)), names: facts, git }
 }
 
-/// What is at `root/name`, and any symbolic link on the way to it.
-fn name_facts(root: &AbsPath, name: &Path, out: &mut Vec<NameFacts>) {
-    let mut on_the_way = PathBuf::new();
-    let mut parts = name.components().peekable();
-    while let Some(part) = parts.next() {
-        on_the_way.push(part);
-        let Ok(path) = root.join(&on_the_way) else { return };
-        let found = std::fs::symlink_metadata(path.as_path()).ok().map(|meta| kind(&meta));
-        let target = match found {
-            Some(FileKind::Symlink) => resolve(path.as_path()).ok(),
-            _ => None,
-        };
-        let last = parts.peek().is_none();
-        if last {
-            out.push(NameFacts { name: OsText::new(on_the_way.as_os_str()), found, target });
-        } else if found == Some(FileKind::Symlink) {
-            // The directory that holds the name is reached through a link: both the link and what it leads to count.
-            let below = target.as_ref().and_then(|dir| dir.join(parts.clone().collect::<PathBuf>()).ok());
-            out.push(NameFacts { name: OsText::new(on_the_way.as_os_str()), found, target: below });
-            return;
+/// Looks at names below a root, at each place once: protected names repeat their directories.
+struct Look<'root> {
+    root: &'root AbsPath,
+    seen: HashMap<PathBuf, Option<FileKind>>,
+}
+
+impl Look<'_> {
+    /// What is at `name`, or the symbolic link on the way to it.
+    fn at(&mut self, name: &Path) -> NameFacts {
+        let mut on_the_way = PathBuf::new();
+        let mut parts = name.components().peekable();
+        while let Some(part) = parts.next() {
+            on_the_way.push(part);
+            let last = parts.peek().is_none();
+            match self.kind(&on_the_way) {
+                Some(FileKind::Symlink) => {
+                    let target = self.root.join(&on_the_way).ok().and_then(|path| resolve(path.as_path()).ok());
+                    // A directory that holds the name may be reached through a link: both the link and what it leads to
+                    // count.
+                    let target =
+                        if last { target } else { target.and_then(|dir| dir.join(parts.collect::<PathBuf>()).ok()) };
+                    let name = OsText::new(on_the_way.as_os_str());
+                    return NameFacts { name, found: Some(FileKind::Symlink), target };
+                }
+                found if last => return NameFacts { name: OsText::new(name.as_os_str()), found, target: None },
+                // Nothing lies below what isn't there.
+                None => break,
+                Some(_) => {}
+            }
         }
+        NameFacts { name: OsText::new(name.as_os_str()), found: None, target: None }
+    }
+
+    fn kind(&mut self, name: &Path) -> Option<FileKind> {
+        if let Some(known) = self.seen.get(name) {
+            return *known;
+        }
+        let found = std::fs::symlink_metadata(self.root.as_path().join(name)).ok().map(|meta| kind(&meta));
+        self.seen.insert(name.to_path_buf(), found);
+        found
     }
 }
 

@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn identity(&self, action: &Action) -> Identity {
         let act = digest(serde_json::to_vec(action).unwrap_or_default());
         let Action::Exec(exec) = action else {
-            return Identity { act, cwd: None, program: None, environment: None };
+            return Identity { act, cwd: None, program: None, program_state: None, environment: None };
         };
         let settings = self.settings();
         let filtered = environment::filter(&settings.environment, &settings.unix_sockets, &self.start.environment);
@@ -118,10 +118,12 @@ impl Session {
                 path = Some(var.value.as_os_str());
             }
         }
+        let program = exec.argv.first().and_then(|word| resolved_program(word, exec, path));
         Identity {
             act,
             cwd: directory(&exec.cwd),
-            program: exec.argv.first().and_then(|word| resolved_program(word, exec, path)),
+            program_state: program.as_ref().and_then(|(path, _)| state(path)),
+            program,
             environment: Some(digest(variables)),
         }
     }
@@ -140,6 +142,20 @@ fn resolved_program(
 ) -> Option<(AbsPath, ringfence_model::facts::FileId)> {
     let found = program::find(word, &exec.cwd, path, &[]);
     Some((found.resolved?, found.id?))
+}
+
+/// Size and last change of a file. Whoever writes it moves the change, and can't move it back.
+fn state(path: &AbsPath) -> Option<String> {
+    let meta = std::fs::metadata(path.as_path()).ok()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some(format!("{} {}.{:09}", meta.len(), meta.ctime(), meta.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    {
+        Some(format!("{} {:?}", meta.len(), meta.modified().ok()?))
+    }
 }
 
 pub(super) fn digest(bytes: impl AsRef<[u8]>) -> String {

@@ -1,17 +1,15 @@
-//! Applying a patch: read, worked out, judged, asked about where policy wants that, then written all or not at all.
+//! Applying a patch: read, judged, asked about where policy wants that, then worked out and written all or not at all.
 
 use super::act::digest;
 use super::authorize::{Authorization, AuthorizeError};
 use super::edits::{EditCheck, leads_to};
+use super::perform::PerformError;
 use super::{Session, millis};
-use crate::apply::{self, Change, Conflict, Done, FilePatch, Op, Patch, PatchError, WriteError};
+use crate::apply::{self, Done, Patch, PatchError, WorkError};
+use ringfence_model::OsText;
 use ringfence_model::action::Action;
 use ringfence_model::event::What;
 use ringfence_model::report::Reason;
-use ringfence_model::{AbsPath, OsText};
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 /// A patch that was applied.
@@ -30,42 +28,32 @@ pub enum ApplyError {
     /// It can't be read.
     #[error(transparent)]
     Patch(#[from] PatchError),
-    /// It doesn't fit a file.
-    #[error("`{}`: {conflict}", path.display())]
-    Conflict {
-        /// The file, as named.
-        path: OsText,
-        /// Where it doesn't fit.
-        conflict: Conflict,
-    },
-    /// A file isn't what the patch takes it to be.
-    #[error("`{}` {what}", path.display())]
-    Mismatch {
-        /// The file, as named.
-        path: OsText,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// A file can't be read.
-    #[error("read `{}`", path.display())]
-    Read {
-        /// The file, as named.
-        path: OsText,
-        /// What the system says.
-        #[source]
-        cause: std::io::Error,
-    },
+    /// It doesn't fit, or it can't be written.
+    #[error(transparent)]
+    Work(#[from] WorkError),
     /// It isn't authorized.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
-    /// It can't be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// A path leads elsewhere than when it was judged.
+    /// A name leads elsewhere than it did when it was judged.
     #[error("`{}` leads elsewhere than when it was judged; nothing was changed", path.display())]
     Moved {
         /// The file, as named.
         path: OsText,
+    },
+    /// The sandbox for writing can't be made.
+    #[error("the patch can't be written inside the sandbox")]
+    Inside(#[source] PerformError),
+    /// The process that writes inside the sandbox gave no answer.
+    #[error("the writer inside the sandbox {what}; see what became of the files")]
+    Writer {
+        /// What it did instead.
+        what: String,
+    },
+    /// The process that writes inside the sandbox changed nothing, and says why.
+    #[error("{}", said.join(": "))]
+    NotWritten {
+        /// What failed, and what lies behind it.
+        said: Vec<String>,
     },
 }
 
@@ -76,14 +64,15 @@ impl Session {
         Ok(self.edit_check(&parsed.changes(), &digest(patch)))
     }
 
-    /// Applies a patch.
+    /// Applies a patch. Where [`Opening::writer`](crate::Opening) names a program, that reads and writes the files, in a
+    /// sandbox that holds nothing writable but their directories; else this process does.
     pub fn apply(&self, patch: &[u8]) -> Result<Applied, ApplyError> {
         let parsed = apply::parse(patch)?;
         let check = self.edit_check(&parsed.changes(), &digest(patch));
         let authorization = self.authorize(check.action)?;
         let id = authorization.id.clone();
         let began = millis();
-        let result = self.write_patch(&parsed, &authorization);
+        let result = self.write_patch(patch, &parsed, &authorization);
         let what = What::Outcome {
             result: if result.is_ok() { "done" } else { "failed" }.to_owned(),
             exit: None,
@@ -97,137 +86,20 @@ impl Session {
         Ok(Applied { files, reasons: authorization.reasons })
     }
 
-    fn write_patch(&self, patch: &Patch, authorization: &Authorization) -> Result<Vec<Done>, ApplyError> {
+    fn write_patch(&self, bytes: &[u8], patch: &Patch, authorization: &Authorization) -> Result<Vec<Done>, ApplyError> {
         // What was judged is what is written: every name must lead where it led.
         let Action::Edit(judged) = &authorization.action else { return Ok(Vec::new()) };
+        let mut places = apply::Places::new();
         for change in &judged.changes {
             if leads_to(self.cwd(), Path::new(change.named.as_os_str())) != change.path {
                 return Err(ApplyError::Moved { path: change.named.clone() });
             }
+            places.insert(change.named.clone(), change.path.clone());
         }
-        let place = |named: &OsText| leads_to(self.cwd(), Path::new(named.as_os_str()));
-        let mut files = Files::default();
-        for file in &patch.files {
-            work_out(file, &place, &mut files)?;
+        if let Some(writer) = &self.writer {
+            return self.write_through(writer, authorization, judged, &places, bytes);
         }
         self.record(&[self.event(&authorization.id, What::Intent { act: authorization.action.display(), plan: None })]);
-        apply::write_all(&files.changes())?;
-        Ok(patch.files.iter().flat_map(apply::done).collect())
+        Ok(apply::work(patch, &places)?)
     }
-}
-
-/// The files a patch touches, as they are now and as they become.
-#[derive(Default)]
-struct Files {
-    found: BTreeMap<AbsPath, Option<Vec<u8>>>,
-    becomes: BTreeMap<AbsPath, (Option<Vec<u8>>, Option<u32>)>,
-    /// Modes of files that move, by where they go.
-    like: BTreeMap<AbsPath, u32>,
-}
-
-impl Files {
-    /// The content at this point of the patch: what earlier parts made of it, else what is on disk.
-    fn content(&mut self, path: &AbsPath, named: &OsText) -> Result<Option<Vec<u8>>, ApplyError> {
-        if let Some((content, _)) = self.becomes.get(path) {
-            return Ok(content.clone());
-        }
-        if let Some(content) = self.found.get(path) {
-            return Ok(content.clone());
-        }
-        let content = read(path).map_err(|cause| ApplyError::Read { path: named.clone(), cause })?;
-        self.found.insert(path.clone(), content.clone());
-        Ok(content)
-    }
-
-    fn put(&mut self, path: AbsPath, content: Option<Vec<u8>>, mode: Option<u32>) {
-        let mode = mode.or_else(|| self.becomes.get(&path).and_then(|(_, mode)| *mode));
-        self.becomes.insert(path, (content, mode));
-    }
-
-    fn changes(self) -> Vec<Change> {
-        let Self { mut found, becomes, like } = self;
-        becomes
-            .into_iter()
-            .map(|(path, (content, mode))| {
-                let expected = found.remove(&path).flatten();
-                Change { like: like.get(&path).copied(), path, content, expected, mode }
-            })
-            .filter(|change| change.content.is_some() || change.expected.is_some())
-            .collect()
-    }
-}
-
-fn work_out(file: &FilePatch, place: &dyn Fn(&OsText) -> AbsPath, files: &mut Files) -> Result<(), ApplyError> {
-    let path = place(&file.path);
-    let mismatch = |named: &OsText, what| ApplyError::Mismatch { path: named.clone(), what };
-    let conflict = |conflict| ApplyError::Conflict { path: file.path.clone(), conflict };
-    let old = files.content(&path, &file.path)?;
-    match &file.op {
-        Op::Add { content, mode } => {
-            if old.is_some() {
-                return Err(mismatch(&file.path, "exists already, and the patch adds it"));
-            }
-            files.put(path, Some(content.clone()), *mode);
-        }
-        Op::Delete { hunks } => {
-            let old = old.ok_or_else(|| mismatch(&file.path, "doesn't exist, and the patch deletes it"))?;
-            // A diff that deletes says what it deletes; something else isn't deleted.
-            if !hunks.is_empty() && !apply::change(&old, hunks).map_err(conflict)?.is_empty() {
-                return Err(mismatch(&file.path, "holds more than the patch deletes"));
-            }
-            files.put(path, None, None);
-        }
-        Op::Update { hunks, move_to, copy, mode } => {
-            let old = old.ok_or_else(|| mismatch(&file.path, "doesn't exist, and the patch changes it"))?;
-            let new = apply::change(&old, hunks).map_err(conflict)?;
-            match move_to {
-                None => files.put(path, Some(new), *mode),
-                Some(to) => {
-                    let target = place(to);
-                    if target != path && files.content(&target, to)?.is_some() {
-                        return Err(mismatch(to, "exists already, and the patch moves another file there"));
-                    }
-                    if let Some(like) = mode_of(&path) {
-                        files.like.insert(target.clone(), like);
-                    }
-                    if !copy && target != path {
-                        files.put(path, None, None);
-                    }
-                    files.put(target, Some(new), *mode);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn read(path: &AbsPath) -> std::io::Result<Option<Vec<u8>>> {
-    let meta = match fs::symlink_metadata(path.as_path()) {
-        Ok(meta) => meta,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    if !meta.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it isn't a regular file"));
-    }
-    if meta.len() > apply::MAX_FILE {
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it is larger than 256 MiB"));
-    }
-    let mut content = Vec::new();
-    fs::File::open(path.as_path())?.take(apply::MAX_FILE).read_to_end(&mut content)?;
-    Ok(Some(content))
-}
-
-/// The mode of a file that moves.
-#[cfg(unix)]
-fn mode_of(path: &AbsPath) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path.as_path()).ok().map(|meta| meta.permissions().mode() & 0o777)
-}
-
-#[cfg(not(unix))]
-fn mode_of(_: &AbsPath) -> Option<u32> {
-    None
 }

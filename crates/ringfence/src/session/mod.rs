@@ -13,6 +13,7 @@ mod open;
 mod perform;
 mod record;
 mod rules;
+mod writing;
 
 pub use act::Gathered;
 pub use apply::{Applied, ApplyError};
@@ -54,6 +55,8 @@ pub struct Session {
     /// Why nobody's yes counts here: this process itself runs under Ringfence.
     under: Option<under::Evidence>,
     keep_background: Sourced<bool>,
+    /// The program, with its first arguments, that writes patches inside a sandbox.
+    writer: Option<Vec<OsText>>,
     /// Why the journal isn't written, the first time it wasn't.
     journal_problem: Mutex<Option<String>>,
 }

@@ -9,7 +9,7 @@ use ringfence_audit::{Journal, Limits, Nowhere, Redactor, Sink};
 use ringfence_config::{ConfigError, Overrides, Places, Request, Resolved};
 use ringfence_model::confinement::NetworkWish;
 use ringfence_model::mode::Reviewer;
-use ringfence_model::{AbsPath, Origin, Settings, Sourced, WorldFacts};
+use ringfence_model::{AbsPath, Layer, Origin, OsText, Settings, Sourced, WorldFacts};
 use ringfence_policy::environment;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,9 @@ pub struct Opening {
     pub resolved: Option<Resolved>,
     /// Who is asked, unless settings name a program.
     pub approver: Option<Arc<dyn Approver>>,
+    /// Who is asked where settings want a program: a front end that was given its own channel. A program that an
+    /// administrator named is not replaced.
+    pub front_end: Option<Arc<dyn Approver>>,
     /// Where events go; none: the journal.
     pub sink: Option<Arc<dyn Sink>>,
     /// The session's name, whose grants are kept for twelve hours.
@@ -41,6 +44,10 @@ pub struct Opening {
     pub agent: Option<String>,
     /// `--keep-background`.
     pub keep_background: bool,
+    /// The program, by absolute path, and its first arguments, that writes patches inside a sandbox: one that calls
+    /// [`write_inside`](crate::apply::write_inside) with its standard input and output, such as one's own program under
+    /// another name. None: patches are written by this process, and only its own checks hold what was judged.
+    pub writer: Option<Vec<OsText>>,
 }
 
 /// Why a session can't be opened.
@@ -103,7 +110,7 @@ impl Session {
             Some(store) => store.load(seconds())?,
             None => Vec::new(),
         };
-        let approver = approver(opening.approver, &resolved.settings, &start, &world)?;
+        let approver = approver(opening.approver, opening.front_end, &resolved.settings, &start, &world)?;
         let sink = match opening.sink {
             Some(sink) => sink,
             None => journal(&resolved.settings, &start),
@@ -126,6 +133,7 @@ impl Session {
             grants: Mutex::new(grants),
             under: under::evidence(),
             keep_background,
+            writer: opening.writer,
             journal_problem: Mutex::new(None),
             resolved,
         };
@@ -171,18 +179,26 @@ pub fn redactor(start: &Start) -> Redactor {
 
 fn approver(
     given: Option<Arc<dyn Approver>>,
+    front_end: Option<Arc<dyn Approver>>,
     settings: &Settings,
     start: &Start,
     world: &WorldFacts,
 ) -> Result<Arc<dyn Approver>, OpenError> {
-    match (settings.approvals.reviewer.value, &settings.approvals.program) {
-        (Reviewer::User, _) => Ok(given.unwrap_or_else(|| Arc::new(Nobody))),
-        (Reviewer::Program, None) => Err(OpenError::Reviewer {
+    let managed = |program: &Sourced<Vec<String>>| program.origin.layer() > Layer::CommandLine;
+    match (settings.approvals.reviewer.value, &settings.approvals.program, front_end) {
+        (Reviewer::User, ..) => Ok(given.unwrap_or_else(|| Arc::new(Nobody))),
+        (Reviewer::Program, Some(program), Some(_)) if managed(program) => Err(OpenError::Reviewer {
+            program: ringfence_model::text::escape(&program.value.join(" ")),
+            why: "it was named for this computer, and no front end takes its place".to_owned(),
+            origin: program.origin.clone(),
+        }),
+        (Reviewer::Program, _, Some(front_end)) => Ok(front_end),
+        (Reviewer::Program, None, None) => Err(OpenError::Reviewer {
             program: String::new(),
             why: "`approvals_reviewer = \"program\"` needs `[approvals] program = [...]`".to_owned(),
             origin: settings.approvals.reviewer.origin.clone(),
         }),
-        (Reviewer::Program, Some(program)) => Ok(Arc::new(reviewer(program, settings, start, world)?)),
+        (Reviewer::Program, Some(program), None) => Ok(Arc::new(reviewer(program, settings, start, world)?)),
     }
 }
 

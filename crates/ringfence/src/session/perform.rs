@@ -2,7 +2,7 @@
 
 use super::record::new_id;
 use super::{Authorization, AuthorizeError, Session};
-use ringfence_model::action::{Action, Exec};
+use ringfence_model::action::Action;
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::event::What;
 use ringfence_model::glob::name_matches;
@@ -260,13 +260,29 @@ impl Session {
             return Err(PerformError::NotACommand { action: authorization.action.name() });
         };
         let instead = authorization.run.instead.as_ref();
+        let argv = instead.map_or(&exec.argv, |instead| &instead.argv).clone();
+        let mut report = self.perform_argv(authorization, wish, argv, flow)?;
+        report.command.clone_from(&exec.argv);
+        self.record_outcome(&authorization.id, &report);
+        Ok(report)
+    }
+
+    /// Compiles `wish`, records the intent and the denials, and runs `argv` under it: the outcome is for the caller to
+    /// record.
+    pub(super) fn perform_argv(
+        &self,
+        authorization: &Authorization,
+        wish: &Confinement,
+        argv: Vec<OsText>,
+        flow: Flow<'_>,
+    ) -> Result<Report, PerformError> {
         let plan = compile(wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)?;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
-        let argv = instead.map_or(&exec.argv, |instead| &instead.argv).clone();
-        let (plan, outcome) = start(plan, wish, argv, flow)?;
-        let report = report(authorization, exec, &plan, outcome);
-        self.record_outcome(&authorization.id, &report);
+        let (plan, outcome) = start(plan, wish, argv.clone(), flow)?;
+        let report = report(authorization, argv, wish, &plan, outcome);
+        let denied = |denial: &Denial| self.event(&authorization.id, What::Denied { denial: Box::new(denial.clone()) });
+        self.record(&report.denials.iter().map(denied).collect::<Vec<_>>());
         Ok(report)
     }
 
@@ -277,7 +293,7 @@ impl Session {
         let what = match () {
             () if now.act != then.act => "the command",
             () if now.cwd != then.cwd => "the directory",
-            () if now.program != then.program => "the program",
+            () if now.program != then.program || now.program_state != then.program_state => "the program",
             () if now.environment != then.environment => "the environment",
             () => return Ok(()),
         };
@@ -285,23 +301,15 @@ impl Session {
     }
 
     fn record_outcome(&self, id: &str, report: &Report) {
-        let mut events: Vec<_> = report
-            .denials
-            .iter()
-            .map(|denial| self.event(id, What::Denied { denial: Box::new(denial.clone()) }))
-            .collect();
-        events.push(self.event(
-            id,
-            What::Outcome {
-                result: "done".to_owned(),
-                exit: report.exit,
-                duration_ms: report.duration_ms,
-                tier: report.tier.map(|tier| tier.to_string()),
-                not_held: report.not_held.clone(),
-                error: None,
-            },
-        ));
-        self.record(&events);
+        let what = What::Outcome {
+            result: "done".to_owned(),
+            exit: report.exit,
+            duration_ms: report.duration_ms,
+            tier: report.tier.map(|tier| tier.to_string()),
+            not_held: report.not_held.clone(),
+            error: None,
+        };
+        self.record(&[self.event(id, what)]);
     }
 }
 
@@ -335,7 +343,13 @@ fn wish(confinement: &Confinement, instead: Option<&Instead>) -> Confinement {
     wish
 }
 
-fn report(authorization: &Authorization, exec: &Exec, plan: &Plan, outcome: Outcome) -> Report {
+fn report(
+    authorization: &Authorization,
+    command: Vec<OsText>,
+    wish: &Confinement,
+    plan: &Plan,
+    outcome: Outcome,
+) -> Report {
     let not_held = outcome.not_held(plan);
     let mut denials = outcome.denials;
     for denial in denials.iter_mut().filter(|denial| denial.id.is_empty()) {
@@ -343,8 +357,8 @@ fn report(authorization: &Authorization, exec: &Exec, plan: &Plan, outcome: Outc
     }
     Report {
         schema: SCHEMA.to_owned(),
-        command: exec.argv.clone(),
-        cwd: exec.cwd.clone(),
+        command,
+        cwd: wish.cwd.clone(),
         verdict: "run".to_owned(),
         reasons: authorization.reasons.clone(),
         plan_id: plan.id(),

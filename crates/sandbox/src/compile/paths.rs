@@ -7,6 +7,7 @@ use ringfence_model::confinement::{GitRole, PathPattern, Protected};
 use ringfence_model::facts::FileKind;
 use ringfence_model::mode::GitAccess;
 use ringfence_model::{AbsPath, Confinement, Origin};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What happens to one path below a root.
@@ -86,7 +87,7 @@ pub(super) fn islands(wish: &Confinement, steps: &mut Vec<Step>) {
             Island::ReadOnlyIfThere(origin, reason) => {
                 read_only.push(path.clone());
                 step(
-                    Act::ReadOnlyPath { path, found: FileKind::Other, reason: reason.to_owned() },
+                    Act::ReadOnlyPath { path, found: FileKind::Other, reason: Cow::Borrowed(reason) },
                     Promise::ProtectedPaths,
                     Insistence::Should,
                     origin,

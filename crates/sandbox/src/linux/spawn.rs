@@ -85,8 +85,11 @@ impl Sandbox {
         };
         let (program, ruleset) = prepared.whole();
         first.give_work(self.work(program));
-        // The filter is made while process 1 mounts.
+        // The filter, and somebody to answer it, are made while process 1 mounts.
         let filter = self.filter(broker.as_deref())?;
+        if let Some(broker) = broker.as_deref_mut().filter(|_| self.plan.tier != Tier::Landlock) {
+            broker.enlist().map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
+        }
         let listener = broker.is_some();
         let launch =
             self.launch(&command, &streams.numbers, ruleset, terminal.as_ref(), first.mask(), filter, listener)?;
@@ -496,7 +499,7 @@ fn limits(plan: &Plan) -> Vec<Rlimit> {
     let mut out = Vec::new();
     for step in &plan.steps {
         let Act::Limit { limit } = &step.act else { continue };
-        let same = |resource: u32, value: u64| Rlimit { resource, soft: value, hard: value };
+        let same = |resource: process::Resource, value: u64| Rlimit { resource, soft: value, hard: value };
         let next = match *limit {
             Limit::Memory(bytes) => same(libc::RLIMIT_AS, bytes),
             Limit::Processes(count) => same(libc::RLIMIT_NPROC, count),

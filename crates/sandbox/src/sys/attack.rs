@@ -148,7 +148,9 @@ pub(crate) fn keyctl() -> io::Result<()> {
 /// `ioctl(TIOCSTI)` on a terminal, with the request's upper half set if `high` is.
 pub(crate) fn tiocsti(fd: RawFd, high: bool) -> io::Result<()> {
     let byte = b' ';
-    let request: u64 = if high { libc::TIOCSTI | (1 << 32) } else { libc::TIOCSTI };
+    // `asm-generic/ioctls.h`; the constant's type differs between C libraries.
+    let plain: u64 = 0x5412;
+    let request = if high { plain | (1 << 32) } else { plain };
     // SAFETY: the request reads one byte of ours.
     done(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, &raw const byte) }).map(drop)
 }

@@ -1,4 +1,4 @@
-//! System calls: the only place with `unsafe` besides `child.rs`. One function per call, named after its man page.
+//! System calls: the only place with `unsafe` besides `child`. One function per call, named after its man page.
 //!
 //! But for `trial` and `attack`, which serve probes and proofs, everything here is a bare kernel call: no libc wrapper,
 //! so no `errno` in thread-local storage, no locks and no allocation. That makes every function usable between `clone`

@@ -41,15 +41,16 @@ struct AddFd {
     newfd_flags: u32,
 }
 
-const fn ioc(direction: u64, number: u64, size: usize) -> u64 {
-    (direction << 30) | ((size as u64) << 16) | ((b'!' as u64) << 8) | number
+/// A request of this family. Its type differs between C libraries; its 32 bits don't.
+const fn ioc(direction: u32, number: u32, size: usize) -> libc::Ioctl {
+    ((direction << 30) | ((size as u32) << 16) | ((b'!' as u32) << 8) | number) as libc::Ioctl
 }
 
-const RECV: u64 = ioc(3, 0, size_of::<Notification>());
-const SEND: u64 = ioc(3, 1, size_of::<Response>());
-const ID_VALID: u64 = ioc(1, 2, size_of::<u64>());
-const ADDFD: u64 = ioc(1, 3, size_of::<AddFd>());
-const SET_FLAGS: u64 = ioc(1, 4, size_of::<u64>());
+const RECV: libc::Ioctl = ioc(3, 0, size_of::<Notification>());
+const SEND: libc::Ioctl = ioc(3, 1, size_of::<Response>());
+const ID_VALID: libc::Ioctl = ioc(1, 2, size_of::<u64>());
+const ADDFD: libc::Ioctl = ioc(1, 3, size_of::<AddFd>());
+const SET_FLAGS: libc::Ioctl = ioc(1, 4, size_of::<u64>());
 
 const SEND_WITH_FD: u32 = 1 << 1;
 const CONTINUE: u32 = 1;

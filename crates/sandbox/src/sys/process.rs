@@ -106,8 +106,14 @@ pub(crate) fn getpgrp() -> i32 {
     unsafe { call(libc::SYS_getpgid, [0; 6]) }.unwrap_or(0) as i32
 }
 
+/// The type of the `RLIMIT_` constants, which differs between C libraries.
+#[cfg(target_env = "gnu")]
+pub(crate) type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+pub(crate) type Resource = libc::c_int;
+
 /// `setrlimit(2)`.
-pub(crate) fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+pub(crate) fn setrlimit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
     let limit: [u64; 2] = [soft, hard];
     let args = [0, resource as usize, limit.as_ptr() as usize, 0, 0, 0];
     // SAFETY: `limit` has the layout of `struct rlimit64`; the kernel only reads it.
@@ -115,7 +121,7 @@ pub(crate) fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
 }
 
 /// `getrlimit(2)`: soft and hard.
-pub(crate) fn getrlimit(resource: u32) -> Result<(u64, u64)> {
+pub(crate) fn getrlimit(resource: Resource) -> Result<(u64, u64)> {
     let mut limit: [u64; 2] = [0; 2];
     let args = [0, resource as usize, 0, limit.as_mut_ptr() as usize, 0, 0];
     // SAFETY: `limit` has the layout of `struct rlimit64`; the kernel fills it.

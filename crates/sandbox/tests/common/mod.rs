@@ -37,7 +37,7 @@ pub fn wish(roots: &[&str], protected: &[(&str, bool)], denied: &[&str]) -> Conf
         .map(|(path, present)| Protected {
             path: abs(path),
             found: present.then_some(FileKind::Directory),
-            reason: "git runs what is in it".to_owned(),
+            reason: "git runs what is in it".into(),
             origin: Origin::builtin("protected names"),
         })
         .collect();

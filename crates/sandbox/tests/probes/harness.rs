@@ -218,7 +218,7 @@ impl Wish {
         self.0.protected.push(Protected {
             path: path.clone(),
             found,
-            reason: "probe".to_owned(),
+            reason: "probe".into(),
             origin: Origin::builtin("probe"),
         });
         self.0.protected.sort();

@@ -65,9 +65,10 @@ impl BrokerFactory for Factory {
     }
 
     fn enlist(&mut self) -> io::Result<()> {
-        if let Stage::Prepared(prepared) = std::mem::replace(&mut self.stage, Stage::Lost) {
-            self.stage = Stage::Enlisted(prepared.enlist()?);
-        }
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Lost) {
+            Stage::Prepared(prepared) => Stage::Enlisted(prepared.enlist()?),
+            other => other,
+        };
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 mod accept;
 mod call;
 mod caller;
+mod crew;
 mod exec;
 mod factory;
 mod fold;
@@ -35,7 +36,7 @@ pub mod trap;
 mod wait;
 mod walk;
 
-use crate::sys::{notify, peek};
+use crate::sys::notify;
 pub use factory::Factory;
 use plan::BrokerPlan;
 use ringfence_model::Denial;
@@ -43,19 +44,12 @@ use rules::Rules;
 use shared::Shared;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// Workers of one broker: calls of many threads are answered side by side, and what may wait is handed on.
-const WORKERS: usize = 3;
 
 /// A broker at work.
 pub struct Broker {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
-    threads: Vec<u32>,
 }
 
 /// A broker whose rules are open, but which has no listener yet.
@@ -65,12 +59,10 @@ pub struct Prepared {
     proc_device: u64,
 }
 
-/// Workers that wait for a listener.
+/// A broker that only waits for a listener.
 pub struct Enlisted {
     prepared: Prepared,
-    orders: Vec<mpsc::Sender<Arc<Shared>>>,
-    workers: Vec<JoinHandle<()>>,
-    threads: Vec<u32>,
+    worker: crew::First,
 }
 
 impl Prepared {
@@ -81,41 +73,9 @@ impl Prepared {
         Ok(Self { rules, proc, proc_device })
     }
 
-    /// Makes the workers, which inherit the Landlock domain of the calling thread.
+    /// Makes the first worker. It, and those that it hires, are in the Landlock domain of the calling thread.
     pub fn enlist(self) -> io::Result<Enlisted> {
-        // What the supervisor is sent is its own to pass on: a worker that didn't block it would be taken down by it, and
-        // the whole process with it.
-        let mask = crate::sys::signal::set_mask(crate::sys::signal::ALL);
-        let enlisted = self.hire();
-        crate::sys::signal::set_mask(mask);
-        enlisted
-    }
-
-    fn hire(self) -> io::Result<Enlisted> {
-        let mut enlisted = Enlisted { prepared: self, orders: Vec::new(), workers: Vec::new(), threads: Vec::new() };
-        let (ready, started) = mpsc::channel();
-        for _ in 0..WORKERS {
-            let (order, orders) = mpsc::channel::<Arc<Shared>>();
-            let ready = ready.clone();
-            let act = move || {
-                let able = serve::become_worker();
-                let works = able.is_ok();
-                let _ = ready.send(able.map(|()| peek::gettid()));
-                drop(ready);
-                // Without an order, there is nobody to work for.
-                if works && let Ok(shared) = orders.recv() {
-                    serve::work(&shared);
-                }
-            };
-            let name = "ringfence-broker".to_owned();
-            enlisted.workers.push(std::thread::Builder::new().name(name).stack_size(256 << 10).spawn(act)?);
-            enlisted.orders.push(order);
-        }
-        drop(ready);
-        for outcome in started {
-            enlisted.threads.push(outcome?);
-        }
-        Ok(enlisted)
+        Ok(Enlisted { worker: crew::First::hire()?, prepared: self })
     }
 }
 
@@ -136,11 +96,10 @@ impl Enlisted {
             umask_generation: 0.into(),
             waiting: 0.into(),
             ending: false.into(),
+            crew: crew::Crew::default(),
         });
-        for order in &self.orders {
-            let _ = order.send(Arc::clone(&shared));
-        }
-        Ok(Broker { shared, workers: self.workers, threads: self.threads })
+        self.worker.start(&shared);
+        Ok(Broker { shared })
     }
 }
 
@@ -161,25 +120,14 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::Release);
-        // Kernels before 6.11 leave a worker waiting for callers that are all gone.
-        while self.workers.iter().any(|worker| !worker.is_finished()) {
-            for (worker, thread) in self.workers.iter().zip(&self.threads) {
-                if !worker.is_finished() {
-                    let _ = peek::interrupt(*thread);
-                }
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
-        }
+        self.shared.crew.dismiss();
     }
 }
 
 /// Sixteen bytes that nobody foresees.
 fn secret() -> io::Result<[u8; 16]> {
     let mut secret = [0; 16];
-    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut secret)?;
+    rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
     Ok(secret)
 }
 

@@ -7,6 +7,7 @@ use ringfence_model::facts::FileKind;
 use ringfence_model::origin::Sourced;
 use ringfence_model::{AbsPath, Origin, Tier};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Who holds writing outside the roots and inside protected paths that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,17 +156,16 @@ impl BrokerPlan {
     }
 
     fn add(&mut self, step: &Step, wish: &Brokered) {
-        let mut protect = |path: &AbsPath, found: Option<FileKind>, reason: &str| {
-            let entry = Protected { path: path.clone(), found, reason: reason.to_owned(), origin: step.origin.clone() };
-            if !self.protected.iter().any(|known| known.path == entry.path) {
-                self.protected.push(entry);
+        let mut protect = |path: &AbsPath, found: Option<FileKind>, reason: Cow<'static, str>| {
+            if !self.protected.iter().any(|known| known.path == *path) {
+                self.protected.push(Protected { path: path.clone(), found, reason, origin: step.origin.clone() });
             }
         };
         match wish {
             Brokered::ProtectedName { path, present, reason } => {
-                protect(path, present.then_some(FileKind::Other), reason);
+                protect(path, present.then_some(FileKind::Other), reason.clone());
             }
-            Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), "read-only"),
+            Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), Cow::Borrowed("read-only")),
             Brokered::Pin { path } => self.pinned.push(path.clone()),
             Brokered::UnixSockets { allowed } => {
                 self.traps.unix = true;
@@ -218,7 +218,7 @@ impl BrokerPlan {
             self.protected.push(Protected {
                 path,
                 found: None,
-                reason: "git believes it".to_owned(),
+                reason: Cow::Borrowed("git believes it"),
                 origin: step.origin.clone(),
             });
         }

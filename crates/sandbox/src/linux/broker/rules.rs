@@ -84,7 +84,6 @@ pub struct Rules {
     pinned: Vec<(FileId, Vec<u8>)>,
     pinned_names: Vec<Vec<u8>>,
     only: Vec<(FileId, usize)>,
-    protected_files: Vec<CString>,
     order: RwLock<()>,
 }
 
@@ -117,7 +116,6 @@ impl Rules {
             pinned: Vec::new(),
             pinned_names: Vec::new(),
             only: Vec::new(),
-            protected_files: Vec::new(),
             order: RwLock::new(()),
             plan,
         };
@@ -172,9 +170,6 @@ impl Rules {
 
     fn hold(&mut self, index: usize) {
         let Some(protected) = self.plan.protected.get(index) else { return };
-        if std::fs::symlink_metadata(protected.path.as_path()).is_ok_and(|found| found.is_file()) {
-            self.protected_files.extend(CString::new(protected.path.as_path().as_os_str().as_bytes()));
-        }
         for (root, opened) in self.plan.roots.iter().enumerate() {
             let Some(rest) = protected.path.below(&opened.path) else { continue };
             let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
@@ -442,14 +437,16 @@ impl Rules {
         })
     }
 
-    /// Whether this file, which has several names, is a protected one under another.
+    /// Whether this file, which has several names, is a protected one under another. Looked up when it is asked, which is
+    /// rare, rather than at every start.
     pub fn is_protected_file(&self, id: FileId) -> Option<Refusal> {
-        self.protected_files.iter().find_map(|path| {
-            let stat = rustix::fs::stat(path.as_c_str()).ok()?;
+        self.plan.protected.iter().find_map(|protected| {
+            let path = protected.path.as_path();
+            let stat = rustix::fs::stat(path).ok()?;
             if file_id(&stat) != id {
                 return None;
             }
-            self.island(path.as_bytes(), false).map(protected_path)
+            self.island(path.as_os_str().as_bytes(), false).map(protected_path)
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::call::{self, Call};
 use super::caller::{Caller, Memory};
+use super::crew::Crew;
 use super::reply::{Job, Reply};
 use super::shared::Shared;
 use super::{exec, meta, names, open, process, socket};
@@ -27,6 +28,7 @@ pub(super) fn become_worker() -> io::Result<()> {
 /// Serves until every caller is gone or the broker ends.
 pub(super) fn work(shared: &Arc<Shared>) {
     let mut memory = Memory::default();
+    let mut enough = false;
     loop {
         if shared.ending.load(Ordering::Acquire) {
             return;
@@ -43,6 +45,7 @@ pub(super) fn work(shared: &Arc<Shared>) {
         memory.up_to(shared.umask_generation.load(Ordering::Acquire));
         let reply = serve(shared, &notification, &mut memory);
         answer(shared, notification.id, reply);
+        enough = enough || Crew::grow(shared);
     }
 }
 

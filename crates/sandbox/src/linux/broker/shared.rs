@@ -1,5 +1,6 @@
 //! What the workers of one broker share.
 
+use super::crew::Crew;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
@@ -30,4 +31,6 @@ pub struct Shared {
     pub waiting: AtomicUsize,
     /// The broker is to end.
     pub ending: AtomicBool,
+    /// Who answers.
+    pub(super) crew: Crew,
 }

@@ -70,7 +70,7 @@ impl Scratch {
         let path = AbsPath::new(&path).unwrap();
         self.plan.protected.retain(|known| known.path != path);
         let reason = "test".to_owned();
-        self.plan.protected.push(Protected { path, found, reason, origin: Origin::builtin("test") });
+        self.plan.protected.push(Protected { path, found, reason: reason.into(), origin: Origin::builtin("test") });
     }
 
     /// Runs the scenario called `name` inside and waits for it.

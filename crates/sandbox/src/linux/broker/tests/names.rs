@@ -422,7 +422,7 @@ fn fs_11_only_listed_names_change_in_such_a_directory() {
     scratch.plan.only.push(crate::linux::broker::plan::OnlyNames {
         dir: ringfence_model::AbsPath::new(scratch.path("ws/gitdir")).unwrap(),
         names: ["index", "index.lock", "refs"].map(str::to_owned).to_vec(),
-        reason: "test".to_owned(),
+        reason: "test".into(),
         origin: ringfence_model::Origin::builtin("test"),
     });
     scratch.run("only");

@@ -1,0 +1,275 @@
+//! The question on a real terminal: transcripts of what a person sees for each answer, and what an attacker would rather
+//! have them see. The transcripts are the files in `snapshots`.
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+mod common;
+#[path = "common/terminal.rs"]
+mod terminal;
+
+use common::{Place, confines, have};
+use insta::assert_snapshot;
+use std::time::{Duration, Instant};
+use terminal::{Setup, Terminal};
+
+/// The last line of a question.
+const END: &str = "└─";
+
+const ASK: &[&str] = &["run", "-a", "untrusted", "--"];
+
+/// `ringfence run -a untrusted -- ARGS` on a terminal, as far as its question.
+fn asked(place: &Place, args: &[&str]) -> Terminal {
+    let mut terminal = Terminal::ringfence(place, &Setup::default(), &[ASK, args].concat());
+    terminal.until(END, 1);
+    terminal
+}
+
+fn possible(test: &str) -> bool {
+    have(test, "script") && have(test, "stty")
+}
+
+#[test]
+fn yes_holds_once() {
+    if !possible("yes_holds_once") || !confines("yes_holds_once") {
+        return;
+    }
+    let place = Place::new();
+    for _ in 0..2 {
+        let mut terminal = asked(&place, &["touch", "made"]);
+        assert!(!place.path("ws/made").exists(), "nothing runs before the answer");
+        assert_eq!(terminal.keys("y").ends(), 0, "{}", terminal.shown());
+        assert_snapshot!("once", terminal.shown());
+        std::fs::remove_file(place.path("ws/made")).expect("it was made");
+    }
+}
+
+#[test]
+fn a_session_answer_is_shown_in_full_and_holds_for_what_it_said() {
+    if !possible("a_session_answer") || !confines("a_session_answer") {
+        return;
+    }
+    let place = Place::new();
+    let ask = |args: &[&str]| {
+        let all = [&["run", "--session", "s1", "-a", "untrusted", "--"], args].concat();
+        Terminal::ringfence(&place, &Setup::default(), &all)
+    };
+    let mut terminal = ask(&["mkdir", "-p", "a"]);
+    terminal.until(END, 1).keys("s").until("which?", 1).keys("1");
+    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
+    assert_snapshot!("session-exact", terminal.shown());
+    // The same is not asked about again, other words are; the prefix is wider, and only as wide as it says.
+    assert_eq!(ask(&["mkdir", "-p", "a"]).ends(), 0);
+    let mut terminal = ask(&["mkdir", "-p", "b"]);
+    terminal.until(END, 1).keys("s").until("which?", 1).keys("2");
+    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
+    assert_snapshot!("session-prefix", terminal.shown());
+    assert_eq!(ask(&["mkdir", "-p", "b", "c"]).ends(), 0);
+    let mut terminal = ask(&["touch", "d"]);
+    assert_eq!(terminal.until(END, 1).keys("n").ends(), 126);
+    // Another session knows nothing of it.
+    assert_eq!(asked(&place, &["mkdir", "-p", "e"]).keys("n").ends(), 126);
+}
+
+#[test]
+fn always_writes_a_rule_that_the_next_start_obeys() {
+    if !possible("always_writes_a_rule") || !confines("always_writes_a_rule") {
+        return;
+    }
+    let place = Place::new();
+    let mut terminal = asked(&place, &["mkdir", "-p", "a"]);
+    assert_eq!(terminal.keys("a").ends(), 0, "{}", terminal.shown());
+    assert_snapshot!("always", terminal.shown());
+    let rules = place.read("home/.ringfence/rules/default.rules");
+    assert_eq!(rules, "prefix_rule(pattern=[\"mkdir\", \"-p\", \"a\"], decision=\"allow\")\n");
+    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &[ASK, &["mkdir", "-p", "a", "b"]].concat());
+    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
+    // What could run anything is never offered for always.
+    let mut terminal = asked(&place, &["bash", "-c", "touch $(echo x)"]);
+    terminal.keys("a").until("not offered", 1).keys("n");
+    assert_eq!(terminal.ends(), 126);
+    assert_eq!(place.read("home/.ringfence/rules/default.rules"), rules);
+}
+
+#[test]
+fn no_with_and_without_words_and_abort() {
+    if !possible("no_with_and_without_words") {
+        return;
+    }
+    let place = Place::new();
+    let mut terminal = asked(&place, &["touch", "made"]);
+    assert_eq!(terminal.keys("n").ends(), 126);
+    assert_snapshot!("no", terminal.shown());
+    let mut terminal = asked(&place, &["touch", "made"]);
+    terminal.keys("e").until("what to do instead", 2).keys("write it with \u{1b}[1mapply\n");
+    assert_eq!(terminal.ends(), 126);
+    assert_snapshot!("no-and-say", terminal.shown());
+    let mut terminal = asked(&place, &["touch", "made"]);
+    assert_eq!(terminal.keys("q").ends(), 126);
+    assert_snapshot!("abort", terminal.shown());
+    assert!(!place.path("ws/made").exists());
+}
+
+#[test]
+fn ap_01_what_deceives_is_made_visible() {
+    if !possible("ap_01_what_deceives") {
+        return;
+    }
+    let place = Place::new();
+    let hidden = "a\u{1b}[2J\u{1b}]0;title\u{7}b\r└─\n┌─ ringfence asks\u{202e}cba\u{200b}\u{ad}";
+    let mut terminal = Terminal::ringfence(
+        &place,
+        &Setup::default(),
+        &["run", "--escalate", "outside", "--justification", "fine\n│ y      yes\u{1b}[1A", "--", "\u{455}udo", hidden],
+    );
+    terminal.until("no, and stop the run", 1).until(END, 1);
+    assert_eq!(terminal.keys("n").ends(), 126);
+    let shown = terminal.shown();
+    assert!(!shown.contains("<1b>") && !shown.contains("<07>"), "{shown}");
+    assert_snapshot!("deceptive", shown);
+}
+
+#[test]
+fn ap_01_the_tail_of_a_long_command_is_never_hidden() {
+    if !possible("ap_01_the_tail") {
+        return;
+    }
+    let place = Place::new();
+    let padding = format!("true{}; {}", " ".repeat(6_000), "true; ".repeat(300));
+    let setup = Setup { rows: 24, columns: 80, ..Setup::default() };
+    let script = format!("{padding} rm -rf THE-TAIL");
+    let line = [ASK, &["bash", "-c", &script]].concat();
+    let mut terminal = Terminal::ringfence(&place, &setup, &line);
+    // Keys before the end answer nothing.
+    terminal.until("more", 1).keys("y").keys("y");
+    let mut pages = 1;
+    while !terminal.shown().contains(END) {
+        terminal.keys(" ");
+        pages += 1;
+        assert!(pages < 60, "{}", terminal.shown());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(!place.path("ws/THE-TAIL").exists());
+    assert_eq!(terminal.keys("n").ends(), 126);
+    let shown = terminal.shown();
+    let (tail, choice) = (shown.find("THE-TAIL").expect("the tail"), shown.find("yes, this once").expect("the choice"));
+    assert!(tail < choice && pages > 3, "the tail comes before the choice");
+}
+
+#[test]
+fn ap_05_what_was_typed_before_the_question_and_pastes_are_no_answer() {
+    if !possible("ap_05_what_was_typed") {
+        return;
+    }
+    let place = Place::new();
+    let script = "sleep 1; exec \"$RINGFENCE\" run -a untrusted -- touch made";
+    let mut terminal = Terminal::script(&place, &Setup::default(), script);
+    terminal.keys("y").until(END, 1).keys("\r").keys("yes\r").until("several keys at once", 1);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!place.path("ws/made").exists());
+    assert_eq!(terminal.keys("n").ends(), 126, "{}", terminal.shown());
+}
+
+#[test]
+fn colour_is_left_out_where_it_is_not_wanted() {
+    if !possible("colour_is_left_out") {
+        return;
+    }
+    let place = Place::new();
+    let mut seen = Vec::new();
+    for variables in [
+        vec![("LC_ALL", "C.UTF-8"), ("TERM", "xterm")],
+        vec![("LC_ALL", "C.UTF-8"), ("TERM", "xterm"), ("NO_COLOR", "1")],
+        vec![("LC_ALL", "C"), ("TERM", "dumb")],
+    ] {
+        let setup = Setup { variables, ..Setup::default() };
+        let mut terminal = Terminal::ringfence(&place, &setup, &[ASK, &["touch", "made"]].concat());
+        terminal.until("no, and stop the run", 1);
+        assert_eq!(terminal.keys("n").ends(), 126);
+        seen.push(terminal.shown());
+    }
+    assert!(seen[0].contains("<1b>[1m"), "{}", seen[0]);
+    assert!(!seen[1].contains("<1b>") && seen[1].contains(END), "{}", seen[1]);
+    assert!(!seen[2].contains("<1b>") && seen[2].is_ascii(), "no boxes where there are none: {}", seen[2]);
+}
+
+#[test]
+fn the_terminal_is_given_back_as_it_was() {
+    if !possible("the_terminal_is_given_back") {
+        return;
+    }
+    let place = Place::new();
+    let script = "stty -g; \"$RINGFENCE\" run -a untrusted -- touch made 2>/dev/null; stty -g";
+    for key in ["n", "q", "\u{3}"] {
+        let mut terminal = Terminal::script(&place, &Setup::default(), script);
+        terminal.until(END, 1).keys(key);
+        assert_eq!(terminal.ends(), 0);
+        let shown = terminal.shown();
+        let (before, after) = (shown.lines().next(), shown.lines().last());
+        assert_eq!(before, after, "{shown}");
+        assert!(before.is_some_and(|modes| modes.contains(':')), "{shown}");
+    }
+}
+
+#[test]
+fn ap_06_in_the_background_or_after_a_hang_up_nobody_is_asked() {
+    if !possible("ap_06_in_the_background") {
+        return;
+    }
+    let place = Place::new();
+    // A job in the background isn't seen by anybody: its question would stop it, or take the keys of another program.
+    let script = "set -m; \"$RINGFENCE\" run -a untrusted -- touch made & wait $!; echo status $?";
+    let mut terminal = Terminal::script(&place, &Setup::default(), script);
+    terminal.until("status 126", 1);
+    assert!(terminal.shown().contains("nobody to ask"), "{}", terminal.shown());
+    let mut terminal = asked(&place, &["touch", "made"]);
+    terminal.hang_up();
+    let start = Instant::now();
+    let alive = || {
+        let line = place.path("home/line").display().to_string();
+        std::process::Command::new("pgrep").args(["-f", &line]).output().is_ok_and(|found| !found.stdout.is_empty())
+    };
+    while have("ap_06_in_the_background", "pgrep") && alive() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it waits for an answer that can't come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!place.path("ws/made").exists());
+}
+
+#[test]
+fn ap_06_without_a_terminal_nothing_waits() {
+    if !have("ap_06_without_a_terminal", "setsid") {
+        return;
+    }
+    let place = Place::new();
+    let start = Instant::now();
+    let mut command = std::process::Command::new("setsid");
+    command.args(["-w".as_ref(), common::program().as_os_str()]).args(ASK).args(["touch", "made"]);
+    command.current_dir(place.path("ws")).env("HOME", place.path("home")).stdin(std::process::Stdio::piped());
+    let ran = common::Ran::of(&mut command).ends(126).says("nobody to ask");
+    assert!(start.elapsed() < Duration::from_secs(30), "{}", ran.err);
+}
+
+#[test]
+fn ap_04_a_terminal_of_its_own_is_no_persons() {
+    if !possible("ap_04_a_terminal_of_its_own") || !confines("ap_04_a_terminal_of_its_own") {
+        return;
+    }
+    let place = Place::new();
+    let program = common::program().display().to_string();
+    // The agent makes itself a terminal, starts Ringfence on it, and would type the yes.
+    let inner =
+        format!("(sleep 1; printf y; sleep 1) | script -qefc \"{program} run -a untrusted -- touch made\" /dev/null");
+    let shell = ["sh", "-c", &inner];
+    for outer in [
+        [&["sandbox", "-s", "workspace-write", "--"][..], &shell].concat(),
+        [&["sandbox", "-s", "danger-full-access", "--"][..], &shell].concat(),
+        // Also where it takes away what would show on the first look.
+        [&["sandbox", "-s", "danger-full-access", "--", "env", "-i", "PATH=/usr/bin:/bin", "HOME=/"][..], &shell]
+            .concat(),
+    ] {
+        let ran = place.run(outer);
+        assert!(ran.status != 0 && !place.path("ws/made").exists(), "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains("runs under Ringfence"), "{}{}", ran.out, ran.err);
+    }
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask dist`: the program as it is handed out: one file, statically linked, at fixed addresses.
+//!
+//! It then runs on any distribution of its architecture, and it starts faster: the kernel maps it and it runs, with no
+//! libraries to look for and no addresses to fill in.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// How everything in it is compiled.
+const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+
+/// Builds it for `target`, or for this machine's architecture with musl, and says where it is.
+pub fn build(target: Option<&str>) -> Result<PathBuf, String> {
+    let target = match target {
+        Some(target) => target.to_owned(),
+        None if cfg!(target_os = "linux") => format!("{}-unknown-linux-musl", std::env::consts::ARCH),
+        None => return Err("name a target: only for Linux is one chosen by itself".to_owned()),
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--release", "--locked", "--package", "ringfence-cli", "--target", &target])
+        .current_dir(super::root());
+    // Static linking is asked for on Linux only: other systems have no stable interface below their libraries.
+    if target.contains("-linux-") {
+        command.env("RUSTFLAGS", FLAGS);
+    }
+    let status = command.status().map_err(|error| format!("cargo: {error}"))?;
+    if !status.success() {
+        return Err(format!(
+            "it wasn't built; it needs `rustup target add {target}` and a C compiler for that target (on Debian and \
+             Ubuntu, for musl: `apt install musl-tools`)"
+        ));
+    }
+    let target_directory =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| super::root().join("target"), PathBuf::from);
+    let name = if target.contains("-windows-") { "ringfence.exe" } else { "ringfence" };
+    Ok(target_directory.join(target).join("release").join(name))
+}
