@@ -249,15 +249,26 @@ fn status() -> Value {
 }
 
 fn explain() -> Value {
-    let decision = shape()
-        .has("verdict", word(VERDICTS))
-        .may("code", text())
-        .may("text", text())
-        .has("reasons", list(refer("reason")))
-        .may("confinement", open("what the command would run under"))
-        .may("question", open("what would be asked"))
-        .may("placement", anything())
-        .end();
+    let verdict = |name: &str| shape().has("verdict", word(&[name])).has("reasons", list(refer("reason")));
+    let kinds =
+        &["policy", "escalation", "rule", "dangerous", "destructive", "denied", "edit", "host", "tool", "elicitation"];
+    let offer = shape().has("scope", anything()).has("lasts", anything()).has("text", text()).end();
+    let decision = either(&[
+        verdict("run")
+            .has("confinement", open("what the command would run under"))
+            .has("placement", anything())
+            .may("instead", open("a known-safe read made harmless: what runs in its place"))
+            .has("grants", texts())
+            .end(),
+        verdict("ask")
+            .has("kind", word(kinds))
+            .has("wish", anything())
+            .has("marks", texts())
+            .has("offers", list(offer))
+            .has("identity", open("what an answer is bound to"))
+            .end(),
+        verdict("refuse").has("code", text()).has("text", text()).end(),
+    ]);
     let row = shape()
         .has("row", text())
         .has("mode", word(MODES))

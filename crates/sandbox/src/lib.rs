@@ -23,6 +23,9 @@ mod sys;
 #[cfg(windows)]
 #[path = "sys/windows/mod.rs"]
 mod sys;
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code))]
+mod windows;
 
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
@@ -32,6 +35,8 @@ pub use plan::{Act, Plan, Step};
 #[cfg(target_os = "linux")]
 pub use run::inherited;
 pub use run::{Command, Outcome, Signals, Stdio};
+#[cfg(windows)]
+pub use windows::Sandbox;
 
 /// Owner and access list of an opened file in text form (SDDL): what whoever reads files that constrain judges by.
 #[cfg(windows)]
