@@ -176,8 +176,8 @@ fn definition(name: &str) -> Value {
         }
         "command" => shape()
             .has("command", text())
-            .has("class", text())
-            .has("why", text())
+            .has("class", or_null(text()))
+            .has("why", or_null(text()))
             .has("word", or_null(text()))
             .has("through", texts())
             .has("rules", list(open("a rule that matched")))
@@ -272,7 +272,7 @@ fn explain() -> Value {
     let row = shape()
         .has("row", text())
         .has("mode", word(MODES))
-        .has("policy", text())
+        .has("policy", anything())
         .has("cell", word(VERDICTS))
         .has("others", list(json!({ "type": "array", "items": { "type": "string" } })))
         .end();

@@ -44,7 +44,8 @@ fn writes(file: &str, text: &str) -> String {
     format!("printf '{}' > /etc/ringfence/{file}", text.replace('\'', "'\\''"))
 }
 
-/// Every deciding command ends with 125, says `text`, and runs nothing; `doctor` and `config check` still work.
+/// Deciding commands end with 125, say `texts`, and run nothing; `config check` names the file. A test's first case tries
+/// every command, the others the three ways to run one.
 #[track_caller]
 fn stops_everything(place: &Place, prepare: &str, texts: &[&str]) {
     let deciding: &[&[&str]] = &[
@@ -56,7 +57,9 @@ fn stops_everything(place: &Place, prepare: &str, texts: &[&str]) {
         &["explain", "--", "touch", "ran"],
         &["status"],
     ];
-    for args in deciding {
+    let first = !place.path("out/tried").exists();
+    place.write("out/tried", "");
+    for args in &deciding[..if first { deciding.len() } else { 3 }] {
         let ran = with_etc(place, prepare, args);
         assert_eq!(ran.status, 125, "{prepare}: {args:?}\n{}{}", ran.out, ran.err);
         for text in texts {
@@ -67,6 +70,9 @@ fn stops_everything(place: &Place, prepare: &str, texts: &[&str]) {
     let checked = with_etc(place, prepare, &["config", "check"]);
     assert_eq!(checked.status, 1, "{prepare}: config check\n{}{}", checked.out, checked.err);
     assert!(checked.out.contains("broken"), "{prepare}: config check\n{}", checked.out);
+    if !first {
+        return;
+    }
     let doctor = with_etc(place, prepare, &["doctor"]);
     assert!(doctor.out.contains("tier"), "{prepare}: doctor\n{}{}", doctor.out, doctor.err);
 }
