@@ -336,3 +336,33 @@ fn a_patch_is_applied_whole_or_not() {
     place.run(["apply", &patch]).ends(126);
     assert!(!place.path("ws/.git/hooks/pre-commit").exists());
 }
+
+#[test]
+fn the_limit_that_ended_a_command_is_named() {
+    if !confines("the_limit_that_ended_a_command_is_named") {
+        return;
+    }
+    let place = Place::new();
+    let limited = |limit: &str, script: &str| {
+        place.run(["sandbox", "-s", "workspace-write", "-c", limit, "--report", "../report", "--", "sh", "-c", script])
+    };
+    let ran = limited("limits.output=\"10KB\"", "yes")
+        .ends(137)
+        .says("the limit on output ended the command (`limits.output`)");
+    assert_eq!(ran.out.len(), 10_000);
+    assert!(place.read("report").contains("\"limit\": \"output\""), "{}", place.read("report"));
+    limited("limits.file_size=\"4KiB\"", "head -c 9000 /dev/zero > big").ends(153).says("`limits.file_size`");
+    limited("limits.cpu_time=\"1s\"", "while :; do :; done").ends(152).says("`limits.cpu_time`");
+    limited("limits.wall_clock=\"300ms\"", "sleep 20").ends(124).says("`limits.wall_clock`");
+    let denied = [
+        "sandbox",
+        "-c",
+        "limits.processes=12",
+        "--log-denials",
+        "--",
+        "sh",
+        "-c",
+        "for i in $(seq 30); do sleep 2 & done",
+    ];
+    place.run(denied).says("start a process more than 12: limits.processes").says("-c limits.processes=24");
+}

@@ -318,6 +318,17 @@ pub enum Act {
         /// Which, and how much.
         limit: Limit,
     },
+    /// A control group of its own, which counts all processes together.
+    ControlGroup {
+        /// The group it is made in.
+        parent: AbsPath,
+        /// Bytes of memory.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        memory: Option<u64>,
+        /// Processes and threads.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        processes: Option<u64>,
+    },
     /// What the broker holds.
     Broker(Brokered),
     /// Everything inside ends when the supervisor ends.
@@ -456,6 +467,11 @@ pub enum Brokered {
         /// Ports outside that may be reached: the proxy's.
         ports: Vec<u16>,
     },
+    /// So many processes and threads at a time, where no control group counts them.
+    Processes {
+        /// How many.
+        most: u64,
+    },
 }
 
 impl Plan {
@@ -472,6 +488,11 @@ impl Plan {
             text.push_str(&format!("{byte:02x}"));
         }
         text
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> impl Iterator<Item = Limit> {
+        self.steps.iter().filter_map(|step| if let Act::Limit { limit } = step.act { Some(limit) } else { None })
     }
 
     /// The wishes that are left to the broker.

@@ -220,6 +220,7 @@ impl Builder {
             | Act::Group { .. }
             | Act::Environment { .. }
             | Act::Limit { .. }
+            | Act::ControlGroup { .. }
             | Act::Broker(_)
             | Act::DieWithSupervisor
             | Act::KillLeftovers

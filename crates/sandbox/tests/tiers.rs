@@ -11,7 +11,8 @@ use ringfence_model::facts::{FileId, FileKind};
 use ringfence_model::glob::PathGlob;
 use ringfence_model::limits::Limits;
 use ringfence_model::mode::{AbsentHold, Backend, GitAccess, Tier};
-use ringfence_model::report::Exit;
+use ringfence_model::report::{Exit, LimitKind};
+use ringfence_model::units::{ByteSize, Span};
 use ringfence_model::{AbsPath, Origin, OsText, SandboxMode, Sourced};
 use ringfence_sandbox::{Command, Options, Outcome, Sandbox, Stdio, compile};
 use std::io::Read;
@@ -268,7 +269,7 @@ fn backend(tier: Tier) -> Backend {
 
 /// Runs one line; its outcome and what it printed.
 fn run(wish: &Confinement, line: &str) -> Result<(Outcome, String), String> {
-    let facts = ringfence_sandbox::probe::quick();
+    let facts = ringfence_sandbox::probe::quick_for(wish);
     let plan = compile(wish, &facts, &Options::default()).map_err(|error| error.to_string())?;
     let sandbox = Sandbox::new(plan).map_err(|error| error.to_string())?;
     let mut command = Command::new(["/bin/sh", "-c", line].map(OsText::new));
@@ -279,11 +280,15 @@ fn run(wish: &Confinement, line: &str) -> Result<(Outcome, String), String> {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         format!("{error}: {}", cause.unwrap_or_default())
     })?;
-    let mut said = String::new();
-    if let Some(mut out) = running.pipes().stdout.take() {
-        let _ = out.read_to_string(&mut said);
-    }
-    Ok((running.wait(), said))
+    let out = running.pipes().stdout.take();
+    // Memory and time are watched by whoever waits, so reading must not come first.
+    let reader = std::thread::spawn(move || {
+        let mut said = String::new();
+        let _ = out.map(|mut out| out.read_to_string(&mut said));
+        said
+    });
+    let outcome = running.wait();
+    Ok((outcome, reader.join().unwrap_or_default()))
 }
 
 /// The tiers that work here; the others are named.
@@ -378,4 +383,41 @@ fn fs_12_commits_work_and_what_runs_programs_stays() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn dos_01_limits_hold_in_every_tier_and_are_named() {
+    let world = World::new();
+    let limited = |backend, change: &dyn Fn(&mut Limits)| {
+        let mut wish = world.wish(backend);
+        change(&mut wish.limits);
+        wish
+    };
+    let origin = || Origin::builtin("test");
+    for tier in tiers(|backend| world.wish(backend), "dos_01_limits_hold_in_every_tier_and_are_named") {
+        let few = limited(backend(tier), &|limits| limits.processes = Some(Sourced::new(20, origin())));
+        let (outcome, said) = run(&few, "for i in $(seq 60); do sleep 3 & echo started; done").unwrap();
+        assert!((5..=20).contains(&said.lines().count()), "{tier}: {said}");
+        assert!(
+            outcome.denials.iter().any(|denial| denial.rule == "limits.processes"),
+            "{tier}: {:?}",
+            outcome.denials
+        );
+        let (outcome, _) = run(&few, "for i in $(seq 50); do /bin/true; done; seq 9 | sort -n | tail -1").unwrap();
+        assert_eq!(outcome.exit, Exit::Code(0), "{tier}: {:?}", outcome.denials);
+        let threads = "python3 -c 'import threading as t, time\nfor i in range(60): t.Thread(target=time.sleep, args=(2,), \
+                       daemon=True).start()'";
+        assert_ne!(run(&few, threads).unwrap().0.exit, Exit::Code(0), "{tier}: threads count too");
+        let small = limited(backend(tier), &|limits| limits.memory = Some(Sourced::new(ByteSize(150 << 20), origin())));
+        let together = "for i in 1 2 3 4; do (head -c 60000000 /dev/zero; sleep 8) | tail > /dev/null & done; wait";
+        assert_eq!(run(&small, together).unwrap().0.exit, Exit::Limit(LimitKind::Memory), "{tier}");
+        let terse = limited(backend(tier), &|limits| limits.output = Some(Sourced::new(ByteSize(10_000), origin())));
+        let (outcome, said) = run(&terse, "yes").unwrap();
+        assert_eq!((outcome.exit, said.len()), (Exit::Limit(LimitKind::Output), 10_000), "{tier}");
+        let short = limited(backend(tier), &|limits| {
+            limits.wall_clock = Some(Sourced::new(Span(std::time::Duration::from_millis(300)), origin()));
+        });
+        let (outcome, _) = run(&short, "trap '' TERM; (trap '' TERM; sleep 30) & sleep 30; sleep 30").unwrap();
+        assert_eq!((outcome.exit, outcome.exit.status()), (Exit::Timeout, 124), "{tier}");
+    }
 }

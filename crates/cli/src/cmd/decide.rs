@@ -55,7 +55,7 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     } else if run.shared.json {
         report::print(&report)?;
     } else {
-        denials::after_run(&report.not_held, &report.denials, run.log_denials);
+        denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials);
     }
     Ok(ExitCode::from(report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status())))
 }

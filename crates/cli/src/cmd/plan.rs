@@ -36,8 +36,12 @@ pub fn unenforceable(error: &Unenforceable) -> Failure {
     let mut failure = Failure::new("this host can't hold what the settings ask for").status(status::FAILED);
     for unmet in &error.unmet {
         failure = failure.cause(format!("{}: {}", unmet.what, unmet.why));
-        if !unmet.remedy.is_empty() {
-            failure = failure.hint(unmet.remedy.clone());
+    }
+    let mut remedies: Vec<&str> = Vec::new();
+    for remedy in error.unmet.iter().map(|unmet| unmet.remedy.as_str()).filter(|remedy| !remedy.is_empty()) {
+        if !remedies.contains(&remedy) {
+            remedies.push(remedy);
+            failure = failure.hint(remedy);
         }
     }
     if let Some(first) = error.unmet.first().filter(|first| first.origin.is_explicit()) {

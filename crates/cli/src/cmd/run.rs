@@ -5,10 +5,9 @@ use super::managed::{self, Managed};
 use crate::args::RunArgs;
 use crate::out::{Failure, denials, notices, report};
 use crate::start::{self, More, Ready};
-use ringfence_model::mode::{Backend, Tier};
+use ringfence_model::mode::Backend;
 use ringfence_model::{Confinement, OsText};
-use ringfence_sandbox::host::HostFacts;
-use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile};
+use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile, fallback};
 use std::process::ExitCode;
 
 /// Runs the command in the sandbox that settings resolve to.
@@ -26,7 +25,7 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
         true => None,
         false => managed::start(&ready, &mut wish, args.shared.ignore_user_config)?,
     };
-    let host = quick_facts();
+    let host = ringfence_sandbox::probe::quick_for(&wish);
     let plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
@@ -38,7 +37,7 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the command under `plan`; where that tier turns out not to hold here and no tier was asked for by name, under
-/// the next one that does.
+/// those that remain.
 fn start(
     plan: Plan,
     wish: &Confinement,
@@ -47,26 +46,19 @@ fn start(
     ahead: Option<Ahead>,
 ) -> Result<(Plan, Outcome), Failure> {
     let tried = plan.tier;
-    match spawn(plan, argv, network, ahead) {
-        Ok(ran) => Ok(ran),
-        Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => {
-            let facts = ringfence_sandbox::probe::survey().facts;
-            let next = facts.tiers().into_iter().find(|tier| *tier != tried && rank(*tier) > rank(tried));
-            let Some(next) = next else { return Err(start_failure(&error)) };
-            let options = Options { tier: Some(next) };
-            let plan = compile(wish, &facts, &options).map_err(|error| super::plan::unenforceable(&error))?;
-            spawn(plan, argv, network, None).map_err(|error| start_failure(&error))
+    let mut failure = match spawn(plan, argv, network, ahead) {
+        Ok(ran) => return Ok(ran),
+        Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => error,
+        Err(error) => return Err(start_failure(&error)),
+    };
+    for plan in fallback::after(wish, tried).map_err(|error| super::plan::unenforceable(&error))? {
+        match spawn(plan, argv, network, None) {
+            Ok(ran) => return Ok(ran),
+            Err(error @ StartError::Tier { .. }) => failure = error,
+            Err(error) => return Err(start_failure(&error)),
         }
-        Err(error) => Err(start_failure(&error)),
     }
-}
-
-fn rank(tier: Tier) -> u8 {
-    match tier {
-        Tier::Namespaces => 0,
-        Tier::Bwrap => 1,
-        _ => 2,
-    }
+    Err(start_failure(&failure))
 }
 
 fn spawn(
@@ -84,15 +76,11 @@ fn spawn(
     Ok((sandbox.plan().clone(), outcome))
 }
 
-fn quick_facts() -> HostFacts {
-    ringfence_sandbox::probe::quick()
-}
-
 /// What is said after the command, and the status.
 fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
     let status = outcome.exit.status();
     if !args.shared.json {
-        denials::after_run(&outcome.not_held(plan), &outcome.denials, args.log_denials);
+        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
     }
     if args.report.is_some() || args.shared.json {
         let report = report::of(plan, argv, &ready.facts.cwd, outcome);

@@ -2,18 +2,22 @@
 
 use super::Paint;
 use ringfence_model::denial::{Denial, Evidence};
-use ringfence_model::report::NotHeld;
+use ringfence_model::report::{Exit, LimitKind, NotHeld};
 use std::io::IsTerminal;
 
 /// The most lines shown unasked.
 const SHOWN: usize = 5;
 
-/// After a run: on a terminal the first few denials, with `--log-denials` all; and what wasn't held, always.
-pub fn after_run(not_held: &[NotHeld], denials: &[Denial], all: bool) {
+/// After a run: on a terminal the first few denials, with `--log-denials` all; and always what wasn't held, and the limit
+/// that ended the command.
+pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], all: bool) {
     let paint = Paint::stderr();
     for gap in not_held {
         let kind = if gap.weakened { "held weaker here" } else { "not held here" };
         eprintln!("{} {kind}: {}: {}", paint.warn("ringfence: notice:"), gap.promise, gap.why);
+    }
+    if let Some((limit, setting)) = exit.and_then(ended_by) {
+        eprintln!("{} the limit on {limit} ended the command (`{setting}`)", paint.bad("ringfence:"));
     }
     if !(all || std::io::stderr().is_terminal()) {
         return;
@@ -26,6 +30,20 @@ pub fn after_run(not_held: &[NotHeld], denials: &[Denial], all: bool) {
     if more > 0 {
         eprintln!("ringfence: {more} more: `ringfence log --denied`");
     }
+}
+
+/// The limit that ended a command, in words and as the setting.
+fn ended_by(exit: Exit) -> Option<(&'static str, &'static str)> {
+    Some(match exit {
+        Exit::Code(_) | Exit::Signal(_) => return None,
+        Exit::Timeout => ("time", "limits.wall_clock"),
+        Exit::Limit(LimitKind::Memory) => ("memory", "limits.memory"),
+        Exit::Limit(LimitKind::Processes) => ("processes", "limits.processes"),
+        Exit::Limit(LimitKind::OpenFiles) => ("open files", "limits.open_files"),
+        Exit::Limit(LimitKind::FileSize) => ("file size", "limits.file_size"),
+        Exit::Limit(LimitKind::CpuTime) => ("processor time", "limits.cpu_time"),
+        Exit::Limit(LimitKind::Output) => ("output", "limits.output"),
+    })
 }
 
 /// One denial as one line.

@@ -192,7 +192,7 @@ impl Session {
     /// The plan of an authorized command on this host; nothing runs and nothing is consumed.
     pub fn plan(&self, authorization: &Authorization) -> Result<Plan, PerformError> {
         let wish = wish(&authorization.run.confinement, authorization.run.instead.as_ref());
-        compile(&wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)
+        compile(&wish, &host_facts(&wish), &Options::default()).map_err(PerformError::Unenforceable)
     }
 
     /// Authorizes and performs a command, and once more outside or with more where the sandbox refused something and
@@ -276,7 +276,7 @@ impl Session {
         argv: Vec<OsText>,
         flow: Flow<'_>,
     ) -> Result<Report, PerformError> {
-        let plan = compile(wish, &host_facts(), &Options::default()).map_err(PerformError::Unenforceable)?;
+        let plan = compile(wish, &host_facts(wish), &Options::default()).map_err(PerformError::Unenforceable)?;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
         let (plan, outcome) = start(plan, wish, argv.clone(), flow)?;
@@ -372,17 +372,17 @@ fn report(
 }
 
 #[cfg(target_os = "linux")]
-fn host_facts() -> HostFacts {
-    ringfence_sandbox::probe::quick()
+fn host_facts(wish: &Confinement) -> HostFacts {
+    ringfence_sandbox::probe::quick_for(wish)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn host_facts() -> HostFacts {
+fn host_facts(_: &Confinement) -> HostFacts {
     ringfence_sandbox::probe::survey().facts
 }
 
-/// Starts the command under `plan`; where that tier turns out not to hold here and none was asked for by name, under the
-/// next one that does. The plan that held comes back.
+/// Starts the command under `plan`; where that tier turns out not to hold here and none was asked for by name, under those
+/// that remain. The plan that held comes back.
 #[cfg(target_os = "linux")]
 fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
     let tried = plan.tier;
@@ -396,24 +396,23 @@ fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> R
     };
     let sandbox = Sandbox::new(plan)?;
     // Streams may be descriptors, which only one attempt can have; so what can be tried again keeps copies.
-    let again = streams_again(&streams);
-    let (sandbox, retry) = match run_in(&sandbox, command(streams), &cancel, on_start) {
+    let mut again = streams_again(&streams);
+    let (mut failure, mut on_start) = match run_in(&sandbox, command(streams), &cancel, on_start) {
         Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
-        Err((StartError::Tier { tier, what, remedy, cause }, on_start)) if wish.backend.value == Backend::Auto => {
-            let facts = ringfence_sandbox::probe::survey().facts;
-            let next = facts.tiers().into_iter().find(|next| rank(*next) > rank(tried));
-            let (Some(next), Some(streams)) = (next, again) else {
-                return Err(StartError::Tier { tier, what, remedy, cause }.into());
-            };
-            let plan = compile(wish, &facts, &Options { tier: Some(next) }).map_err(PerformError::Unenforceable)?;
-            (Sandbox::new(plan)?, (streams, on_start))
-        }
+        Err((error @ StartError::Tier { .. }, on_start)) if wish.backend.value == Backend::Auto => (error, on_start),
         Err((error, _)) => return Err(error.into()),
     };
-    match run_in(&sandbox, command(retry.0), &cancel, retry.1) {
-        Ok(outcome) => Ok((sandbox.plan().clone(), outcome)),
-        Err((error, _)) => Err(error.into()),
+    for plan in ringfence_sandbox::fallback::after(wish, tried).map_err(PerformError::Unenforceable)? {
+        let Some(streams) = again.take() else { break };
+        again = streams_again(&streams);
+        let sandbox = Sandbox::new(plan)?;
+        match run_in(&sandbox, command(streams), &cancel, on_start) {
+            Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
+            Err((error @ StartError::Tier { .. }, seen)) => (failure, on_start) = (error, seen),
+            Err((error, _)) => return Err(error.into()),
+        }
     }
+    Err(failure.into())
 }
 
 #[cfg(target_os = "linux")]
@@ -451,15 +450,6 @@ fn streams_again(streams: &Streams) -> Option<Streams> {
         stderr: again(&streams.stderr)?,
         signals: streams.signals,
     })
-}
-
-#[cfg(target_os = "linux")]
-fn rank(tier: Tier) -> u8 {
-    match tier {
-        Tier::Namespaces => 0,
-        Tier::Bwrap => 1,
-        _ => 2,
-    }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -130,6 +130,8 @@ pub(crate) struct Shared {
     pub enter_namespaces: i32,
     /// Without one, process 1 adopts what the command leaves behind, so as to end it.
     pub adopts: bool,
+    /// What the command leaves behind goes on all the same when it has ended by itself.
+    pub spares: bool,
 
     /// Given when [`phase::WORK`] is reached.
     pub work: AtomicPtr<Work>,
@@ -166,6 +168,7 @@ impl Shared {
             enter: -1,
             enter_namespaces: 0,
             adopts: false,
+            spares: false,
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicPtr::new(std::ptr::null_mut()),

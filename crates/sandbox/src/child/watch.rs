@@ -72,7 +72,7 @@ fn reap(shared: &Shared, command: i32, mut running: bool) -> bool {
         }
         if shared.own_pids {
             end_everything();
-        } else if shared.adopts {
+        } else if shared.adopts && !shared.spares {
             end_adopted();
         }
         say(shared, word::ENDED, status as u32, None);

@@ -5,7 +5,7 @@ use crate::host::{HostFacts, System, Tried};
 use crate::plan::{Act, Insistence, Limit, Plan, Promise, SCHEMA, Shortfall, Step};
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::mode::Backend;
-use ringfence_model::{Confinement, Origin, OsText, SandboxMode, Tier};
+use ringfence_model::{AbsPath, Confinement, Origin, OsText, SandboxMode, Tier};
 
 /// Chooses the tier: the pinned one if it passed its self-test, else the most capable that did.
 pub(super) fn tier(wish: &Confinement, host: &HostFacts, options: &Options) -> Result<Tier, Unenforceable> {
@@ -158,28 +158,24 @@ pub(super) fn whereabouts(wish: &Confinement, plan: &mut Plan, capabilities: &st
     }
 }
 
-/// One step per limit.
+/// One step per limit, and who counts what no process can count for itself.
 pub(super) fn limits(wish: &Confinement, host: &HostFacts, plan: &mut Plan) {
     let limits = &wish.limits;
-    if let Some(limit) = &limits.memory {
-        plan.not_held.push(Shortfall {
-            promise: Promise::Limits,
-            weakened: true,
-            what: "the memory of all processes together".to_owned(),
-            why: "the limit holds for each process (`RLIMIT_AS`), not for their sum".to_owned(),
-            remedy: "limit the number of processes too".to_owned(),
-            origin: limit.origin.clone(),
-        });
-    }
-    if let Some(limit) = limits.processes.as_ref().filter(|_| host.uid == Some(0)) {
-        plan.not_held.push(Shortfall {
-            promise: Promise::Limits,
-            weakened: false,
-            what: "the number of processes".to_owned(),
-            why: "the kernel exempts user 0 from `RLIMIT_NPROC`".to_owned(),
-            remedy: "run as an ordinary user".to_owned(),
-            origin: limit.origin.clone(),
-        });
+    let group = host.linux.as_ref().and_then(|linux| linux.cgroup.as_ref());
+    let group = group.and_then(|directory| AbsPath::new(directory).ok());
+    let tree =
+        limits.memory.as_ref().map(|limit| &limit.origin).or(limits.processes.as_ref().map(|limit| &limit.origin));
+    match (group, tree) {
+        (Some(parent), Some(origin)) => {
+            let act = Act::ControlGroup {
+                parent,
+                memory: limits.memory.as_ref().map(|limit| limit.value.0),
+                processes: limits.processes.as_ref().map(|limit| limit.value),
+            };
+            let proof = "all processes together are ended beyond the memory; `fork` gives EAGAIN";
+            plan.steps.push(step(act, Promise::Limits, Insistence::Must, origin, proof));
+        }
+        _ => uncounted(wish, host, plan),
     }
     let mut add = |limit: Limit, origin: &Origin, proof: &str| {
         plan.steps.push(step(Act::Limit { limit }, Promise::Limits, Insistence::Must, origin, proof));
@@ -204,7 +200,48 @@ pub(super) fn limits(wish: &Confinement, host: &HostFacts, plan: &mut Plan) {
         add(Limit::WallClock(millis(limit.value)), &limit.origin, "exit status 124");
     }
     if let Some(limit) = &limits.output {
-        add(Limit::Output(limit.value.0), &limit.origin, "the command is ended");
+        add(Limit::Output(limit.value.0), &limit.origin, "it is cut there, and the command is ended");
+    }
+}
+
+/// What there is without a control group: the broker counts processes, the supervisor adds memory up.
+fn uncounted(wish: &Confinement, host: &HostFacts, plan: &mut Plan) {
+    let limits = &wish.limits;
+    let remedy = match host.system {
+        System::Linux => super::CGROUP_REMEDY,
+        _ => "limit the number of processes too",
+    };
+    if let Some(limit) = &limits.memory {
+        let why = match host.system {
+            System::Linux => {
+                "no control group was delegated: each process is limited (`RLIMIT_DATA`), and the supervisor adds them up \
+                 20 times a second; files in memory (`tmpfs`) don't count"
+            }
+            _ => "the limit holds for each process, not for their sum",
+        };
+        plan.not_held.push(Shortfall {
+            promise: Promise::Limits,
+            weakened: true,
+            what: "the memory of all processes together".to_owned(),
+            why: why.to_owned(),
+            remedy: remedy.to_owned(),
+            origin: limit.origin.clone(),
+        });
+    }
+    let Some(limit) = &limits.processes else { return };
+    let has_broker = is_linux(host) && plan.tier != Tier::Unconfined;
+    if has_broker {
+        let act = Act::Broker(crate::plan::Brokered::Processes { most: limit.value });
+        plan.steps.push(step(act, Promise::Limits, Insistence::Must, &limit.origin, "`fork` gives EAGAIN"));
+    } else if host.uid == Some(0) {
+        plan.not_held.push(Shortfall {
+            promise: Promise::Limits,
+            weakened: false,
+            what: "the number of processes".to_owned(),
+            why: "the kernel exempts user 0 from `RLIMIT_NPROC`".to_owned(),
+            remedy: remedy.to_owned(),
+            origin: limit.origin.clone(),
+        });
     }
 }
 

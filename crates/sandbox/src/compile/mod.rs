@@ -3,8 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::host::HostFacts;
-use crate::plan::{Plan, Promise};
+use crate::host::{HostFacts, System, Tried};
+use crate::plan::{Brokered, Plan, Promise};
 use ringfence_model::confinement::NetworkWish;
 use ringfence_model::{Confinement, Origin, Tier};
 use serde::{Deserialize, Serialize};
@@ -62,31 +62,61 @@ impl fmt::Display for Unenforceable {
 
 impl std::error::Error for Unenforceable {}
 
+/// How a control group is had for a run: from the system's service manager.
+pub const CGROUP_REMEDY: &str = "systemd-run --user --scope -p Delegate=yes ringfence …";
+
 /// Makes the plan for `wish` on `host`. The same input gives the same bytes.
 pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Result<Plan, Unenforceable> {
     let tier = common::tier(wish, host, options)?;
-    let unbuilt = unbuilt(wish);
+    let unbuilt = unbuilt(wish, host);
     if !unbuilt.is_empty() {
         return Err(Unenforceable { unmet: unbuilt });
     }
     match tier {
         Tier::Unconfined => Ok(common::unconfined(wish, host)),
-        Tier::Namespaces => linux::namespaces(wish, host),
-        Tier::Bwrap => bwrap_tier::plan(wish, host),
+        Tier::Namespaces => linux::namespaces(wish, host).and_then(|plan| with_broker(plan, host)),
+        Tier::Bwrap => bwrap_tier::plan(wish, host).and_then(|plan| with_broker(plan, host)),
         Tier::Seatbelt => macos::seatbelt(wish, host),
         Tier::Landlock => landlock_tier::plan(wish, host),
         Tier::Windows => windows::unelevated(wish, host),
     }
 }
 
+/// Refuses a plan that leaves something to the broker on a host where none can be had: inside a program that is one.
+fn with_broker(plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
+    let failure = host.linux.as_ref().and_then(|linux| match &linux.notification {
+        Tried::Fails { why, remedy } => Some((why, remedy.clone().unwrap_or_default())),
+        _ => None,
+    });
+    let Some((why, remedy)) = failure else { return Ok(plan) };
+    let mut unmet: Vec<Unmet> = Vec::new();
+    // A mount holds what is there already.
+    for (step, wish) in
+        plan.brokered().filter(|(_, wish)| !matches!(wish, Brokered::ProtectedName { present: true, .. }))
+    {
+        // One of each promise stands for the others.
+        if unmet.iter().any(|known| known.promise == Some(step.promise)) {
+            continue;
+        }
+        unmet.push(Unmet {
+            promise: Some(step.promise),
+            what: format!("`{}` ({})", step.promise, print::brokered(wish)),
+            why: format!("only the broker holds it, and none can be had: {why}"),
+            remedy: remedy.clone(),
+            origin: step.origin.clone(),
+        });
+    }
+    if unmet.is_empty() { Ok(plan) } else { Err(Unenforceable { unmet }) }
+}
+
 /// Settings that would have no effect: an error, since whoever set them relies on them.
-fn unbuilt(wish: &Confinement) -> Vec<Unmet> {
+fn unbuilt(wish: &Confinement, host: &HostFacts) -> Vec<Unmet> {
     let mut unmet = Vec::new();
-    if let Some(limit) = &wish.limits.output {
+    if let Some(limit) = wish.limits.output.as_ref().filter(|_| host.system != System::Linux) {
         unmet.push(Unmet {
             promise: Some(Promise::Limits),
             what: "the limit on output".to_owned(),
-            why: "what a command prints isn't counted in this version".to_owned(),
+            why: "what a command prints isn't counted on this system".to_owned(),
             remedy: "remove `limits.output`".to_owned(),
             origin: limit.origin.clone(),
         });

@@ -96,6 +96,7 @@ pub fn describe(act: &Act) -> String {
         Act::Group { kind: GroupKind::Own } => "a process group of its own".to_owned(),
         Act::Environment { variables } => format!("environment of {variables} variables"),
         Act::Limit { limit } => limit_text(limit),
+        Act::ControlGroup { parent, .. } => format!("control group below {}", parent.display()),
         Act::Broker(wish) => format!("broker: {}", brokered(wish)),
         Act::DieWithSupervisor => "everything inside ends with the supervisor".to_owned(),
         Act::KillLeftovers => "everything inside ends with the command".to_owned(),
@@ -116,7 +117,7 @@ fn limit_text(limit: &Limit) -> String {
     }
 }
 
-fn brokered(wish: &Brokered) -> String {
+pub(super) fn brokered(wish: &Brokered) -> String {
     match wish {
         Brokered::ProtectedName { path, present, .. } => {
             format!("{} {}", path.display(), if *present { "stays what it is" } else { "doesn't come into being" })
@@ -130,6 +131,7 @@ fn brokered(wish: &Brokered) -> String {
         Brokered::ReadOnlyPath { path } => format!("read-only: {}", path.display()),
         Brokered::Pin { path } => format!("can't be renamed: {}", path.display()),
         Brokered::GitCommit { path, .. } => format!("git may commit in {}", path.display()),
+        Brokered::Processes { most } => format!("at most {most} processes"),
         Brokered::Loopback { .. } => "loopback towards ports bound inside".to_owned(),
     }
 }

@@ -4,6 +4,7 @@ pub mod broker;
 mod domain;
 pub mod filter;
 pub(crate) mod lend;
+mod limits;
 pub(crate) mod ops;
 pub(crate) mod perform;
 mod prepared;

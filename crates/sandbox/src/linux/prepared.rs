@@ -8,7 +8,7 @@ use super::seam::BrokerFactory;
 use super::spawn::{First, Memory, STACK, Sandbox, Started, Streams, end, owned, supervisor};
 use super::supervise::{Parts, Running, failure, pair};
 use super::terminal::Terminal;
-use crate::child::{Shared, word};
+use crate::child::{Shared, phase, word};
 use crate::enforced::StartError;
 use crate::plan::Plan;
 use crate::prepare::{self, slots};
@@ -33,6 +33,8 @@ pub struct Prepared {
     /// Descriptors of the keeper that the operations of each command use.
     filled: Vec<i32>,
     filter: OnceLock<Arc<[libc::sock_filter]>>,
+    /// Our own broker, as it is before it begins; none if nothing is left to it.
+    broker: OnceLock<Option<super::broker::Factory>>,
     proxy_sockets: Mutex<Vec<(u16, OwnedFd)>>,
 }
 
@@ -48,6 +50,7 @@ impl Prepared {
                 ruleset,
                 filled: Vec::new(),
                 filter: OnceLock::new(),
+                broker: OnceLock::new(),
                 proxy_sockets: Mutex::default(),
             });
         }
@@ -63,7 +66,8 @@ impl Prepared {
         };
         let each = each.into();
         let turn = Mutex::new(());
-        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter: OnceLock::new(), proxy_sockets })
+        let (filter, broker) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter, broker, proxy_sockets })
     }
 
     /// The plan.
@@ -81,7 +85,8 @@ impl Prepared {
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
         let Some(keeper) = &self.keeper else { return self.sandbox.spawn(command, broker) };
-        let streams = Streams::open(&command)?;
+        let streams = Streams::open(&command, super::limits::output(self.plan()))?;
+        let group = self.sandbox.group()?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let (broker, filter) = match broker {
             Some(broker) => {
@@ -90,7 +95,7 @@ impl Prepared {
             }
             // Our own broker adds the same rows every time.
             None => {
-                let broker = self.sandbox.broker()?;
+                let broker = self.broker()?;
                 let filter = match self.filter.get() {
                     Some(known) => Arc::clone(known),
                     None => {
@@ -117,15 +122,43 @@ impl Prepared {
         let stacks = Region::new(2 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
         let watched = keeper.memory.shared.supervisor;
         let shared = Box::new(Shared::complete(watched, stacks.address(2 * STACK), &work, &launch));
+        if group.is_some() {
+            // It waits until it is in its group.
+            shared.phase.store(phase::WORK, SeqCst);
+        }
         let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
         let (ours, theirs) = (owned(ours), owned(theirs));
         let (pid, pidfd) = self.request(&shared, stacks.address(STACK), &theirs, streams.numbers)?;
         let memory = Memory { shared, stacks, work: Some(work), launch: Some(launch) };
         let started = Started { memory, pid, pidfd, socket: ours, mask };
-        drop((theirs, streams.theirs));
+        drop(theirs);
         let before = keeper.memory.work.as_deref();
-        let parts = Parts { plan: self.plan(), started, broker, began, before };
-        Running::started(parts, streams.pipes, command, terminal)
+        if let Some(group) = &group {
+            if let Err(cause) = group.place(started.pid) {
+                started.memory.shared.reach(phase::ABANDONED);
+                end(&started.pidfd);
+                return Err(self.sandbox.ungrouped(cause));
+            }
+            started.memory.shared.reach(phase::LAUNCH);
+        }
+        let parts = Parts { plan: self.plan(), started, broker, began, before, group };
+        Running::started(parts, streams, command, terminal)
+    }
+
+    /// Our own broker of one command. What its rules are about is looked up once for all of them.
+    fn broker(&self) -> Result<Option<Box<dyn BrokerFactory>>, StartError> {
+        let failed = |cause| StartError::Supervisor { what: "prepare the broker".to_owned(), cause };
+        let first = match self.broker.get() {
+            Some(known) => known,
+            None => {
+                let made = super::broker::Factory::new(self.plan()).map_err(failed)?;
+                self.broker.get_or_init(|| made)
+            }
+        };
+        match first {
+            Some(first) => Ok(Some(Box::new(first.again().map_err(failed)?))),
+            None => Ok(None),
+        }
     }
 
     /// Has the keeper start a process 1.

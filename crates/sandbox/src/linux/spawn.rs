@@ -1,13 +1,14 @@
 //! Starts: from a plan and a command to process 1 of the sandbox.
 
 use super::filter;
+use super::limits::{group::Group, relay::Way};
 use super::prepared::Prepared;
 use super::seam::BrokerFactory;
 use super::supervise::{Parts, Running};
 use super::terminal::Terminal;
-use crate::child::{self, AtomicPointer, Launch, Rlimit, Shared, Work, phase};
+use crate::child::{self, AtomicPointer, Launch, Shared, Work, phase};
 use crate::enforced::StartError;
-use crate::plan::{Act, GroupKind, IdMap, Limit, Namespace, Plan};
+use crate::plan::{Act, GroupKind, IdMap, Namespace, Plan};
 use crate::prepare::{self, c_path, c_string};
 use crate::run::{Command, Pipes, Signals, Stdio};
 use crate::sys::memory::Region;
@@ -74,7 +75,8 @@ impl Sandbox {
         };
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let prepared = prepare::prepare(&self.plan, terminal.as_ref().and_then(Terminal::path))?;
-        let streams = Streams::open(&command)?;
+        let streams = Streams::open(&command, super::limits::output(&self.plan))?;
+        let group = self.group()?;
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
             Some(ahead) => ahead.first,
             None if self.plan.tier == Tier::Landlock => {
@@ -93,11 +95,26 @@ impl Sandbox {
         let listener = broker.is_some();
         let launch =
             self.launch(&command, &streams.numbers, ruleset, terminal.as_ref(), first.mask(), filter, listener)?;
+        if let (Some(group), Some(started)) = (&group, first.started()) {
+            group.place(started.pid).map_err(|cause| self.ungrouped(cause))?;
+        }
         first.give_launch(launch);
         let Some(started) = first.take() else { return Err(supervisor("start", Errno(libc::EIO))) };
-        drop(streams.theirs);
-        let parts = Parts { plan: &self.plan, started, broker, began, before: None };
-        Running::started(parts, streams.pipes, command, terminal)
+        let parts = Parts { plan: &self.plan, started, broker, began, before: None, group };
+        Running::started(parts, streams, command, terminal)
+    }
+
+    /// The control group of one run; none if the plan has none.
+    pub(super) fn group(&self) -> Result<Option<Group>, StartError> {
+        Group::of(&self.plan).map_err(|cause| self.ungrouped(cause))
+    }
+
+    pub(super) fn ungrouped(&self, cause: io::Error) -> StartError {
+        let step = self.plan.steps.iter().find(|step| matches!(step.act, Act::ControlGroup { .. }));
+        let what = "make its control group".to_owned();
+        let Some(step) = step else { return StartError::Supervisor { what, cause } };
+        let remedy = crate::compile::CGROUP_REMEDY.to_owned();
+        StartError::Step { step: Box::new(step.clone()), what, remedy, cause }
     }
 
     /// Makes the sandbox without a command: what is returned runs many, each in processes of its own.
@@ -175,7 +192,7 @@ impl Sandbox {
             envp,
             cwd: c_path(&plan.cwd)?,
             stdio: streams.map(AtomicI32::new),
-            limits: limits(plan),
+            limits: super::limits::rlimits(plan),
             mask,
             umask,
             own_group,
@@ -322,7 +339,8 @@ impl First {
         let stacks = Region::new(3 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
         let tops = [stacks.address(2 * STACK), stacks.address(3 * STACK)];
         let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
-        shared.adopts = tier == Tier::Landlock;
+        shared.adopts = matches!(tier, Tier::Landlock | Tier::Unconfined);
+        shared.spares = tier == Tier::Unconfined;
         let mut now = namespaces & !shared.helper_namespaces;
         if let Some(lent) = &lent {
             shared.enter = lent.as_raw_fd();
@@ -436,11 +454,66 @@ pub(super) struct Streams {
     pub numbers: [i32; 3],
     pub theirs: Vec<OwnedFd>,
     pub pipes: Pipes,
+    /// Output that is passed on, and how much of it.
+    pub ways: Vec<Way>,
+    pub most: Option<u64>,
+    /// Some output goes to a terminal, past the count.
+    pub uncounted: bool,
 }
 
 impl Streams {
-    pub(super) fn open(command: &Command) -> Result<Self, StartError> {
-        let mut streams = Self { numbers: [0, 1, 2], theirs: Vec::new(), pipes: Pipes::default() };
+    /// Opens them. With a limit on output, what isn't a terminal is passed on by the supervisor.
+    pub(super) fn open(command: &Command, most: Option<u64>) -> Result<Self, StartError> {
+        let mut streams = Self::plain(command)?;
+        if let Some(most) = most {
+            streams
+                .count(most)
+                .map_err(|cause| StartError::Supervisor { what: "pass the command's output on".to_owned(), cause })?;
+        }
+        Ok(streams)
+    }
+
+    /// Puts pipes of our own between the command and where its output goes.
+    fn count(&mut self, most: u64) -> io::Result<()> {
+        self.most = Some(most);
+        let mut same: Option<((u64, u64), i32)> = None;
+        for number in [1, 2] {
+            let Some(place) = self.numbers.get_mut(number) else { continue };
+            let to = owned(fs::dup_above(*place, 3)?);
+            if io::IsTerminal::is_terminal(&to) {
+                self.uncounted = true;
+                continue;
+            }
+            let stat = fs::fstat(to.as_raw_fd())?;
+            let identity = (stat.st_dev, stat.st_ino);
+            // Two streams into one file keep their order only in one pipe.
+            if let Some((known, writer)) = same
+                && known == identity
+            {
+                *place = writer;
+                continue;
+            }
+            let (from, writer) = io::pipe()?;
+            let writer = owned(fs::dup_above(writer.as_raw_fd(), 3)?);
+            // Whoever reads a pipe of the caller's sees it end when the relay does.
+            self.theirs.retain(|theirs| theirs.as_raw_fd() != *place);
+            *place = writer.as_raw_fd();
+            same = Some((identity, *place));
+            self.theirs.push(writer);
+            self.ways.push(Way { from: File::from(OwnedFd::from(from)), to: File::from(to) });
+        }
+        Ok(())
+    }
+
+    fn plain(command: &Command) -> Result<Self, StartError> {
+        let mut streams = Self {
+            numbers: [0, 1, 2],
+            theirs: Vec::new(),
+            pipes: Pipes::default(),
+            ways: Vec::new(),
+            most: None,
+            uncounted: false,
+        };
         let all = [&command.stdin, &command.stdout, &command.stderr];
         for (number, stream) in all.into_iter().enumerate() {
             let failed = |cause| StartError::Supervisor { what: "open the command's streams".to_owned(), cause };
@@ -493,27 +566,4 @@ fn candidates(plan: &Plan, program: &CString) -> Result<Vec<CString>, StartError
             directory => c_string(&[directory, b"/", name].concat()),
         })
         .collect()
-}
-
-fn limits(plan: &Plan) -> Vec<Rlimit> {
-    let mut out = Vec::new();
-    for step in &plan.steps {
-        let Act::Limit { limit } = &step.act else { continue };
-        let same = |resource: process::Resource, value: u64| Rlimit { resource, soft: value, hard: value };
-        let next = match *limit {
-            Limit::Memory(bytes) => same(libc::RLIMIT_AS, bytes),
-            Limit::Processes(count) => same(libc::RLIMIT_NPROC, count),
-            Limit::OpenFiles(count) => same(libc::RLIMIT_NOFILE, count),
-            Limit::FileSize(bytes) => same(libc::RLIMIT_FSIZE, bytes),
-            Limit::CpuTime(milliseconds) => {
-                let seconds = milliseconds.div_ceil(1000).max(1);
-                Rlimit { resource: libc::RLIMIT_CPU, soft: seconds, hard: seconds + 1 }
-            }
-            Limit::WallClock(_) | Limit::Output(_) => continue,
-        };
-        // A limit of the host that is lower already stays.
-        let (soft, hard) = process::getrlimit(next.resource).unwrap_or((u64::MAX, u64::MAX));
-        out.push(Rlimit { resource: next.resource, soft: next.soft.min(soft).min(hard), hard: next.hard.min(hard) });
-    }
-    out
 }

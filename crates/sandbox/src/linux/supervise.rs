@@ -1,14 +1,17 @@
 //! Supervises: waits for the command, passes signals on, keeps the terminal, serves the broker, keeps the clock.
 
+use super::limits::Watch;
+use super::limits::group::Group;
+use super::limits::relay::Relay;
 use super::seam::{Broker, BrokerFactory, BrokerStart};
-use super::spawn::{Memory, Started, owned, supervisor};
+use super::spawn::{Memory, Started, Streams, owned, supervisor};
 use super::terminal::Terminal;
 use crate::child::{self, Shared, Work, word};
 use crate::enforced::{Enforced, StartError, StepResult};
 use crate::plan::{Act, GroupKind, Limit, Plan};
 use crate::run::{Command, Outcome, Pipes, Signals};
 use crate::sys::{fs, process, signal, socket};
-use ringfence_model::report::{Exit, LimitKind};
+use ringfence_model::report::Exit;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Mutex;
@@ -43,6 +46,7 @@ pub(super) struct Parts<'p> {
     pub began: Instant,
     /// What was done before, in a prepared sandbox.
     pub before: Option<&'p Work>,
+    pub group: Option<Group>,
 }
 
 /// Memory that a first process may still use while it ends.
@@ -77,6 +81,7 @@ pub struct Running<'p> {
     terminal: Option<Terminal>,
     mask: signal::Mask,
     began: Instant,
+    limits: Watch,
 }
 
 /// Ends a command and everything inside with it. After that command's own end it does nothing.
@@ -108,11 +113,21 @@ impl<'p> Running<'p> {
     /// Waits until the command runs, or until it is clear why it can't.
     pub(super) fn started(
         parts: Parts<'p>,
-        pipes: Pipes,
+        streams: Streams,
         command: Command,
         terminal: Option<Terminal>,
     ) -> Result<Self, StartError> {
-        let Parts { plan, started, broker, began, before } = parts;
+        let Parts { plan, started, broker, began, before, group } = parts;
+        let Streams { theirs, pipes, ways, most, uncounted, .. } = streams;
+        drop(theirs);
+        let relay =
+            match most.filter(|_| !ways.is_empty()) {
+                Some(most) => Some(Relay::start(ways, most).map_err(|cause| StartError::Supervisor {
+                    what: "pass the command's output on".to_owned(),
+                    cause,
+                })?),
+                None => None,
+            };
         let Started { memory, pid, pidfd, socket, mask } = started;
         let mut running = Self {
             plan,
@@ -128,8 +143,9 @@ impl<'p> Running<'p> {
             terminal,
             mask,
             began,
+            limits: Watch::new(plan, group, relay),
         };
-        running.enforced = running.results(broker.as_deref());
+        running.enforced = running.results(broker.as_deref(), uncounted);
         running.await_start(&command, broker)?;
         running.look_at_lenient(before);
         if command.signals == Signals::Forward {
@@ -225,7 +241,7 @@ impl<'p> Running<'p> {
     }
 
     /// What is known of each step before anything is done.
-    fn results(&self, broker: Option<&dyn BrokerFactory>) -> Vec<Enforced> {
+    fn results(&self, broker: Option<&dyn BrokerFactory>, uncounted: bool) -> Vec<Enforced> {
         self.plan
             .steps
             .iter()
@@ -236,6 +252,10 @@ impl<'p> Running<'p> {
                     (Act::Broker(_), None) => StepResult::Absent {
                         why: "no broker takes part in this run".to_owned(),
                         remedy: "run it with the broker".to_owned(),
+                    },
+                    (Act::Limit { limit: Limit::Output(_) }, _) if uncounted => StepResult::Weakened {
+                        how: "what goes to a terminal isn't counted".to_owned(),
+                        remedy: "send output to a pipe or file".to_owned(),
                     },
                     _ => StepResult::Held,
                 };
@@ -302,7 +322,7 @@ impl<'p> Running<'p> {
 
     /// Whether process 1 ends the others: there is no process namespace that would.
     fn adopts(&self) -> bool {
-        self.plan.tier == ringfence_model::Tier::Landlock
+        matches!(self.plan.tier, ringfence_model::Tier::Landlock | ringfence_model::Tier::Unconfined)
     }
 
     /// A handle that can end the command from another thread, also while one waits for it.
@@ -311,7 +331,8 @@ impl<'p> Running<'p> {
         self.pidfd.try_clone().map(|pidfd| Killer { pidfd, socket })
     }
 
-    /// Waits until the command has ended.
+    /// Waits until the command has ended. Only who waits holds the limits on time and on the memory of all processes together:
+    /// output that is piped is read by another thread meanwhile.
     pub fn wait(mut self) -> Outcome {
         let limit = self.plan.steps.iter().find_map(|step| match step.act {
             Act::Limit { limit: Limit::WallClock(milliseconds) } => Some(Duration::from_millis(milliseconds)),
@@ -320,7 +341,8 @@ impl<'p> Running<'p> {
         let mut deadline = limit.map(|limit| self.began + limit);
         let mut timed_out = false;
         let exit = loop {
-            let left = deadline.map_or(-1, |deadline| {
+            let wake = deadline.into_iter().chain(self.limits.deadline()).min();
+            let left = wake.map_or(-1, |deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
                 i64::try_from(left.as_millis()).unwrap_or(i64::MAX).saturating_add(1)
             });
@@ -333,9 +355,10 @@ impl<'p> Running<'p> {
                     events: libc::POLLIN,
                     revents: 0,
                 },
+                libc::pollfd { fd: self.limits.descriptor(), events: libc::POLLIN, revents: 0 },
             ];
             let _ = fs::poll(&mut fds, left);
-            let [message, ended, notified, signalled] = fds;
+            let [message, ended, notified, signalled, _] = fds;
             if notified.revents != 0 {
                 self.serve();
             }
@@ -349,6 +372,9 @@ impl<'p> Running<'p> {
                 Message::None if ended.revents != 0 => break libc::SIGKILL,
                 Message::None => {}
             }
+            if self.limits.exceeded(self.pid) {
+                self.kill();
+            }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 if timed_out {
                     self.kill();
@@ -361,12 +387,14 @@ impl<'p> Running<'p> {
                 }
             }
         };
+        self.pass_rest();
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }
-        let denials = self.broker.take().map(|broker| broker.finish()).unwrap_or_default();
+        let mut denials = self.broker.take().map(|broker| broker.finish()).unwrap_or_default();
+        denials.extend(self.limits.denials(self.plan));
         Outcome {
-            exit: if timed_out { Exit::Timeout } else { self.exit(exit) },
+            exit: if timed_out { Exit::Timeout } else { self.limits.verdict(self.plan, exit) },
             tier: self.plan.tier,
             enforced: std::mem::take(&mut self.enforced),
             denials,
@@ -374,18 +402,23 @@ impl<'p> Running<'p> {
         }
     }
 
-    fn exit(&self, status: i32) -> Exit {
-        if libc::WIFEXITED(status) {
-            return Exit::Code(libc::WEXITSTATUS(status));
-        }
-        let signal = libc::WTERMSIG(status);
-        let limited = |wanted: fn(&Limit) -> bool| {
-            self.plan.steps.iter().any(|step| matches!(&step.act, Act::Limit { limit } if wanted(limit)))
-        };
-        match signal {
-            libc::SIGXCPU if limited(|limit| matches!(limit, Limit::CpuTime(_))) => Exit::Limit(LimitKind::CpuTime),
-            libc::SIGXFSZ if limited(|limit| matches!(limit, Limit::FileSize(_))) => Exit::Limit(LimitKind::FileSize),
-            signal => Exit::Signal(signal),
+    /// Waits until all output has been passed on, or whoever should read it is given up: by a signal that would end us, or
+    /// because background work, which goes on, may print for ever.
+    fn pass_rest(&mut self) {
+        let patience = if self.plan.keep_background { GRACE } else { Duration::MAX };
+        let until = Instant::now().checked_add(patience);
+        while self.limits.relays() {
+            let left = until.map_or(-1, |until| {
+                i64::try_from(until.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(i64::MAX)
+            });
+            let signals = self.signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+            let mut fds =
+                [self.limits.descriptor(), signals].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+            let _ = fs::poll(&mut fds, left);
+            let [ended, signalled] = fds;
+            if ended.revents == 0 && (left == 0 || signalled.revents != 0) {
+                self.limits.abandon_output();
+            }
         }
     }
 

@@ -40,7 +40,8 @@ pub(super) fn probe(around: &Surroundings) -> (Option<BwrapFacts>, Finding) {
         Err(error) => return refused(format!("{} --version: {error}", path.display()), None),
     };
     // The program that is run inside is bwrap itself, so that nothing else need exist.
-    let args = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent", "--"];
+    // A user namespace is asked for by name: as root `--unshare-all` goes without, and there is none to enter.
+    let args = ["--unshare-user", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent", "--"];
     let attempt = quiet(&path).args(args).arg(&path).arg("--version").stderr(Stdio::piped()).output();
     let usable = match attempt {
         Ok(output) if output.status.success() => Tried::Works,

@@ -40,7 +40,7 @@ pub mod surroundings;
 mod yama;
 
 #[cfg(target_os = "linux")]
-pub use quick::quick;
+pub use quick::{quick, quick_for};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,6 +36,18 @@ pub fn quick() -> HostFacts {
     }
 }
 
+/// The same, with what only this wish needs: a control group is looked for where memory or processes are limited.
+#[must_use]
+pub fn quick_for(wish: &ringfence_model::Confinement) -> HostFacts {
+    let mut facts = quick();
+    if (wish.limits.memory.is_some() || wish.limits.processes.is_some())
+        && let Some(linux) = &mut facts.linux
+    {
+        linux.cgroup = super::cgroup::quick();
+    }
+    facts
+}
+
 fn since(kernel: (u32, u32), first: (u32, u32)) -> Tried {
     if kernel >= first {
         return Tried::Works;

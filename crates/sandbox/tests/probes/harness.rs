@@ -242,7 +242,7 @@ impl Wish {
 
     /// Compiled for this host.
     pub fn sandbox(self) -> Result<Sandbox, Failure> {
-        let plan = compile(&self.0, &ringfence_sandbox::probe::quick(), &Options::default());
+        let plan = compile(&self.0, &ringfence_sandbox::probe::quick_for(&self.0), &Options::default());
         Sandbox::new(plan.map_err(|error| Failure::Skipped(error.to_string()))?).map_err(unstarted)
     }
 }

@@ -104,6 +104,7 @@ pub enum Call {
         name: Address,
     },
     Umask(u32),
+    Fork,
     Bind {
         socket: RawFd,
         address: Address,
@@ -203,6 +204,7 @@ pub fn read(notification: &Notification) -> Call {
         libc::SYS_lremovexattr => Call::RemoveXattr { target: path(CWD, args[0], nofollow), name: args[1] },
         libc::SYS_fremovexattr => Call::RemoveXattr { target: Target::Descriptor(int(0)), name: args[1] },
         libc::SYS_umask => Call::Umask(word(0)),
+        libc::SYS_clone => Call::Fork,
         libc::SYS_bind => Call::Bind { socket: int(0), address: args[1], length: word(2) },
         libc::SYS_connect => Call::Connect { socket: int(0), address: args[1], length: word(2) },
         libc::SYS_sendto => Call::SendTo {
@@ -249,6 +251,7 @@ fn legacy(number: libc::c_long, args: [u64; 6]) -> Call {
         libc::SYS_creat => {
             Call::Open { at: at(0), flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode: word(1) }
         }
+        libc::SYS_fork | libc::SYS_vfork => Call::Fork,
         libc::SYS_mkdir => Call::MakeDir { at: at(0), mode: word(1) },
         libc::SYS_mknod => Call::MakeNode { at: at(0), mode: word(1), device: args[2] },
         libc::SYS_symlink => Call::Symlink { target: args[0], at: at(1) },

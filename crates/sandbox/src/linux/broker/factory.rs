@@ -26,6 +26,12 @@ enum Stage {
     Lost,
 }
 
+impl std::fmt::Debug for Factory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Factory").field("traps", &self.traps).finish_non_exhaustive()
+    }
+}
+
 impl Factory {
     /// The broker of `plan`, with what its rules are about opened; none if nothing is left to it.
     pub fn new(plan: &Plan) -> io::Result<Option<Self>> {
@@ -37,6 +43,15 @@ impl Factory {
             .collect();
         let (traps, holds) = (wishes.traps, wishes.holds);
         Ok(Some(Self { stage: Stage::Prepared(Prepared::open(wishes)?), traps, holds, masked }))
+    }
+}
+
+impl Factory {
+    /// The same for another command of the same sandbox, as long as this one hasn't begun.
+    pub fn again(&self) -> io::Result<Self> {
+        let Stage::Prepared(prepared) = &self.stage else { return Err(io::Error::other("the broker has begun")) };
+        let stage = Stage::Prepared(prepared.again()?);
+        Ok(Self { stage, traps: self.traps, holds: self.holds, masked: self.masked.clone() })
     }
 }
 
@@ -77,7 +92,7 @@ impl BrokerFactory for Factory {
             self.enlist()?;
         }
         match self.stage {
-            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(start.listener)?)),
+            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(start.listener, start.first_pid.cast_unsigned())?)),
             _ => Err(io::Error::other("the broker has no workers")),
         }
     }

@@ -16,6 +16,7 @@ mod crew;
 mod exec;
 mod factory;
 mod fold;
+mod forks;
 mod inside;
 mod meta;
 mod names;
@@ -54,7 +55,8 @@ pub struct Broker {
 
 /// A broker whose rules are open, but which has no listener yet.
 pub struct Prepared {
-    rules: Rules,
+    /// Of all commands of one sandbox: what one of them changes, another is judged by.
+    rules: Arc<Rules>,
     proc: OwnedFd,
     proc_device: u64,
 }
@@ -68,9 +70,15 @@ pub struct Enlisted {
 impl Prepared {
     /// Opens what the rules of `plan` are about.
     pub fn open(plan: BrokerPlan) -> io::Result<Self> {
-        let rules = Rules::open(plan)?;
+        let rules = Arc::new(Rules::open(plan)?);
         let (proc, proc_device) = caller::own_proc()?;
         Ok(Self { rules, proc, proc_device })
+    }
+
+    /// The same for another command of the same sandbox.
+    pub fn again(&self) -> io::Result<Self> {
+        let proc = self.proc.try_clone()?;
+        Ok(Self { rules: Arc::clone(&self.rules), proc, proc_device: self.proc_device })
     }
 
     /// Makes the first worker. It, and those that it hires, are in the Landlock domain of the calling thread.
@@ -81,9 +89,12 @@ impl Prepared {
 
 impl Enlisted {
     /// Starts answering on `listener`.
-    pub fn start(self, listener: OwnedFd) -> io::Result<Broker> {
+    ///
+    /// `first` is process 1 of the sandbox, below which all others are.
+    pub fn start(self, listener: OwnedFd, first: u32) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
+        let forks = self.prepared.rules.plan.processes.clone().map(|most| forks::Forks::new(first, most));
         let shared = Arc::new(Shared {
             listener,
             proc: self.prepared.proc,
@@ -91,6 +102,7 @@ impl Enlisted {
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            forks,
             secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),

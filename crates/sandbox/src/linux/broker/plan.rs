@@ -58,6 +58,9 @@ pub struct BrokerPlan {
     pub unix: UnixSockets,
     /// Internet sockets: without a network namespace, only loopback ports that were bound inside.
     pub loopback: Option<Loopback>,
+    /// Processes and threads at a time, with where that was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Sourced<u64>>,
 }
 
 /// The internet, as far as the broker allows it where there is no network namespace.
@@ -122,6 +125,7 @@ impl BrokerPlan {
             denied: Vec::new(),
             unix: UnixSockets::Everything,
             loopback: None,
+            processes: None,
             cwd: plan.cwd.clone(),
         };
         let mut single_files = false;
@@ -181,6 +185,10 @@ impl BrokerPlan {
                 self.deny(PathPattern::Path(path.clone()), step);
             }
             Brokered::GitCommit { path, role } => self.git(path, *role, step),
+            Brokered::Processes { most } => {
+                self.traps.forks = true;
+                self.processes = Some(Sourced::new(*most, step.origin.clone()));
+            }
             Brokered::Loopback { every_port, ports } => {
                 let every_port = Sourced::new(*every_port, step.origin.clone());
                 self.loopback = Some(Loopback { every_port, ports: ports.clone() });

@@ -84,6 +84,9 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         shared.umask_generation.fetch_add(1, Ordering::AcqRel);
         return Reply::GoOn;
     }
+    if let Call::Fork = call {
+        return super::forks::judge(shared);
+    }
     if let Call::Exec { at, .. } = call
         && is_launch(shared, notification.pid)
     {
@@ -167,7 +170,7 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Utimes { target, times } => meta::utimes(job, target, times),
         Call::SetXattr { target, name, value, size, flags } => meta::set_xattr(job, target, name, value, size, flags),
         Call::RemoveXattr { target, name } => meta::remove_xattr(job, target, name),
-        Call::Umask(_) => Reply::GoOn,
+        Call::Umask(_) | Call::Fork => Reply::GoOn,
         Call::Bind { socket, address, length } => socket::bind(job, socket, address, length),
         Call::Connect { socket, address, length } => socket::connect(job, socket, address, length),
         Call::SendTo { .. } | Call::SendMsg { .. } | Call::SendMmsg { .. } => super::send::send(job, call),

@@ -1,10 +1,12 @@
 //! What the workers of one broker share.
 
 use super::crew::Crew;
+use super::forks::Forks;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 /// Shared by the workers of one broker.
@@ -16,11 +18,13 @@ pub struct Shared {
     /// Its device number.
     pub proc_device: u64,
     /// What is held.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// What was refused.
     pub record: Record,
     /// Sockets made inside.
     pub inside: Inside,
+    /// Processes that may still be started; none: as many as one likes.
+    pub forks: Option<Forks>,
     /// A random number, by which a process is known that shares this memory.
     pub secret: [u8; 16],
     /// The command has executed its program.

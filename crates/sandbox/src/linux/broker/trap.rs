@@ -23,6 +23,8 @@ pub struct Traps {
     pub datagrams: bool,
     /// `prlimit`, `setpriority` and their like on other processes.
     pub processes: bool,
+    /// `fork`, `vfork`, `clone`.
+    pub forks: bool,
 }
 
 const CREATE: u32 = libc::O_CREAT.cast_unsigned();
@@ -121,6 +123,9 @@ pub fn rows(traps: Traps) -> Vec<Row> {
         rows.push(Row::when("sendto", &[Differs64(4, 0)], Action::Notify));
         always(&mut rows, &["sendmsg", "sendmmsg", "listen", "accept", "accept4"]);
     }
+    if traps.forks {
+        always(&mut rows, &["fork", "vfork", "clone"]);
+    }
     if traps.processes {
         rows.extend(PROCESSES.iter().map(|call| Row::when(call, &[Differs64(0, 0)], Action::Notify)));
         // Who is meant depends on two registers: a user, for one.
@@ -184,6 +189,7 @@ mod tests {
             unix: true,
             datagrams: true,
             processes: true,
+            forks: true,
         };
         for traps in [all, Traps { reads: true, ..all }, Traps { names: true, ..Traps::default() }] {
             for arch in [Arch::X86_64, Arch::Aarch64] {

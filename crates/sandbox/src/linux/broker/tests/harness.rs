@@ -37,6 +37,7 @@ impl Scratch {
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Only(Vec::new()),
+            processes: None,
             loopback: None,
             cwd: ringfence_model::AbsPath::root(),
         };
@@ -92,7 +93,7 @@ impl Scratch {
         let plan = self.plan.clone();
         let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
         spawn_filtered(command, program, move |listener| {
-            Prepared::open(plan).unwrap().enlist().unwrap().start(listener).unwrap()
+            Prepared::open(plan).unwrap().enlist().unwrap().start(listener, std::process::id()).unwrap()
         })
     }
 

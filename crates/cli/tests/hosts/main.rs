@@ -1,0 +1,176 @@
+//! Hostile hosts, each made for its test: Ringfence starts there with the tier it should, and holds; or it ends with 125,
+//! runs nothing, and names the fix.
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod podman;
+
+use common::{Place, Ran, have, program, skip};
+use std::process::{Command, Stdio};
+
+/// Honest work, and attacks: what comes of either is looked at from outside.
+const ACTS: &str = "echo tier=$RINGFENCE_SANDBOX; echo made > made; echo x > ../out/keep; mkdir .codex; exit 0";
+
+/// A host that a test makes hostile.
+struct Host {
+    place: Place,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self { place: Place::new() }
+    }
+
+    /// `LAUNCHER… ringfence sandbox … -- sh -c ACTS`.
+    fn run(&self, launcher: &[&str]) -> Ran {
+        let ringfence = program().display().to_string();
+        let own = [ringfence.as_str(), "sandbox", "-s", "workspace-write", "--", "sh", "-c", ACTS];
+        let all: Vec<&str> = launcher.iter().copied().chain(own).collect();
+        let plain = self.place.command([""]);
+        let mut outer = Command::new(all[0]);
+        outer.args(&all[1..]).current_dir(self.place.path("ws")).env_clear().stdin(Stdio::null());
+        outer.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Ran::of(&mut outer)
+    }
+
+    /// Within a shell that changes this host first: `{}` stands for the command.
+    fn within(&self, launcher: &[&str], change: &str) -> Ran {
+        let script = format!("{change} && exec \"$@\"");
+        let all: Vec<&str> = launcher.iter().copied().chain(["sh", "-c", script.as_str(), "sh"]).collect();
+        self.run(&all)
+    }
+
+    /// It ran, in this tier, and the attack failed.
+    #[track_caller]
+    fn holds(&self, ran: Ran, tier: &str) {
+        let ran = ran.ends(0);
+        assert!(ran.out.contains(&format!("tier={tier}\n")), "not `{tier}`:\n{}\n{}", ran.out, ran.err);
+        assert_eq!(self.place.read("ws/made"), "made\n");
+        assert_eq!(self.place.read("out/keep"), "a canary\n");
+        assert!(!self.place.path("ws/.codex").exists());
+    }
+
+    /// It ended with 125, said this, and nothing ran.
+    #[track_caller]
+    fn refuses(&self, ran: Ran, says: &[&str]) {
+        let mut ran = ran.ends(125);
+        for text in says {
+            ran = ran.says(text);
+        }
+        assert_eq!(ran.out, "", "something ran");
+        assert!(!self.place.path("ws/made").exists(), "something ran");
+    }
+}
+
+/// A user namespace in which this process may change the host for itself alone; none if it can't be had.
+fn own_host(test: &str, more: &'static str) -> Option<[&'static str; 3]> {
+    let launcher = ["unshare", "-r", more];
+    let tried = Command::new("unshare").args([launcher[1], more, "true"]).output();
+    if tried.is_ok_and(|output| output.status.success()) {
+        return Some(launcher);
+    }
+    skip(test, "`unshare` makes no user namespace here");
+    None
+}
+
+/// A launcher whose filter forbids calls; none if it can't be had.
+fn filtered<'a>(test: &str, what: &'a str) -> Option<[&'a str; 4]> {
+    const HOSTILE: &str = include_str!("hostile.py");
+    have(test, "python3").then_some(["python3", "-c", HOSTILE, what])
+}
+
+#[test]
+fn namespaces_forbidden_by_a_filter_leave_the_landlock_tier() {
+    let test = "namespaces_forbidden_by_a_filter_leave_the_landlock_tier";
+    let Some(launcher) = filtered(test, "namespaces") else { return };
+    let host = Host::new();
+    host.holds(host.run(&launcher), "landlock");
+}
+
+#[test]
+fn namespaces_switched_off_by_their_limit_leave_the_landlock_tier() {
+    let test = "namespaces_switched_off_by_their_limit_leave_the_landlock_tier";
+    let Some(launcher) = own_host(test, "-U") else { return };
+    let host = Host::new();
+    host.holds(host.within(&launcher, "echo 0 > /proc/sys/user/max_user_namespaces"), "landlock");
+}
+
+#[test]
+fn no_landlock_is_held_by_mounts_and_said() {
+    let test = "no_landlock_is_held_by_mounts_and_said";
+    let Some(launcher) = filtered(test, "landlock") else { return };
+    let host = Host::new();
+    let ran = host.run(&launcher).says("held weaker here: write-outside");
+    host.holds(ran, "namespaces");
+}
+
+#[test]
+fn neither_namespaces_nor_landlock_is_refused_with_the_fix_of_each() {
+    let test = "neither_namespaces_nor_landlock_is_refused_with_the_fix_of_each";
+    let Some(launcher) = filtered(test, "namespaces,landlock") else { return };
+    let host = Host::new();
+    let says = ["the `namespaces` tier: ", "EPERM", "the `landlock` tier: the kernel offers no Landlock", "hint: "];
+    host.refuses(host.run(&launcher), &says);
+}
+
+#[test]
+fn a_program_that_serves_notifications_around_us_is_named() {
+    let test = "a_program_that_serves_notifications_around_us_is_named";
+    let Some(launcher) = filtered(test, "listener") else { return };
+    let host = Host::new();
+    host.refuses(
+        host.run(&launcher),
+        &["only the broker holds it, and none can be had", "no unix socket made outside"],
+    );
+    let Some(launcher) = filtered(test, "namespaces,listener") else { return };
+    host.refuses(host.run(&launcher), &["the `namespaces` tier: ", "the `landlock` tier: "]);
+}
+
+#[test]
+fn a_read_only_root_is_fine() {
+    let test = "a_read_only_root_is_fine";
+    let Some(launcher) = own_host(test, "-Um") else { return };
+    let host = Host::new();
+    let top = host.place.path("ws");
+    let top = top.parent().unwrap().display();
+    let change = format!("mount --bind {top} {top} && cd {top}/ws && mount -o remount,bind,ro /");
+    host.holds(host.within(&launcher, &change), "namespaces");
+}
+
+#[test]
+fn a_host_without_proc_is_refused_with_the_fix() {
+    let test = "a_host_without_proc_is_refused_with_the_fix";
+    let Some(launcher) = own_host(test, "-Um") else { return };
+    let host = Host::new();
+    let ran = host.within(&launcher, "mount -t tmpfs none /proc");
+    host.refuses(ran, &["`/proc` is not mounted", "hint: mount `/proc`"]);
+}
+
+#[test]
+fn a_temporary_directory_that_runs_nothing_is_fine() {
+    let test = "a_temporary_directory_that_runs_nothing_is_fine";
+    let Some(launcher) = own_host(test, "-Um") else { return };
+    let host = Host::new();
+    host.holds(host.within(&launcher, "mount -t tmpfs -o noexec none /tmp"), "namespaces");
+}
+
+#[test]
+fn root_without_capabilities_is_treated_as_anybody() {
+    let test = "root_without_capabilities_is_treated_as_anybody";
+    if !is_root() {
+        return skip(test, "this isn't root");
+    }
+    if !have(test, "setpriv") {
+        return;
+    }
+    let host = Host::new();
+    // The kernel lets nobody without CAP_SETFCAP map user 0, so there is no user namespace to be had.
+    let launcher = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs", "--"];
+    host.holds(host.run(&launcher), "landlock");
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
