@@ -381,6 +381,8 @@ fn config_diff() -> Value {
         .has("direction", word(&["weaker", "stricter", "other"]))
         .has("before", anything())
         .has("after", anything())
+        .has("before_at", or_null(origin()))
+        .has("after_at", or_null(origin()))
         .end();
     shape().has("schema", text()).has("differences", list(difference)).end()
 }
