@@ -49,6 +49,9 @@ impl Place {
         if names.is_empty() {
             return true;
         }
+        if base == b'/' && other_base == b'~' && may_hold_a_home(&names) {
+            return true;
+        }
         let joined = names.join("/");
         let target = format!("/{}", other_names.join("/"));
         let covers = |pattern: String| PathGlob::new(&pattern).map_or(true, |glob| glob.covers(target.as_bytes()));
@@ -69,6 +72,17 @@ impl Place {
         });
         tail_meets_head || covers(format!("/**/{joined}"))
     }
+}
+
+/// Where homes lie, as far as that can be said of every machine.
+const ABOVE_HOMES: &[&str] = &["home", "Users", "root", "export"];
+
+/// Whether a pattern from the root may mean a home as a whole, or a directory above it: wildcards only, or a place of homes
+/// and one name below it.
+fn may_hold_a_home(names: &[&str]) -> bool {
+    let is_wild = |name: &str| name.contains(['*', '?', '[']);
+    let below_homes = names.first().is_some_and(|first| ABOVE_HOMES.contains(first));
+    names.iter().enumerate().all(|(at, name)| is_wild(name) || (below_homes && at < 2))
 }
 
 /// A pattern read.

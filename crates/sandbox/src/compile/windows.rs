@@ -10,7 +10,7 @@ use super::common::{self, always, step};
 use super::{Unenforceable, Unmet};
 use crate::host::HostFacts;
 use crate::plan::{Act, Insistence, Limit, Plan, Promise, Shortfall, Step};
-use ringfence_model::confinement::{NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
+use ringfence_model::confinement::{EnvVar, NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
 use ringfence_model::limits::Limits;
 use ringfence_model::mode::GitAccess;
 use ringfence_model::units::Span;
@@ -108,9 +108,30 @@ pub(super) fn unelevated(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
         let act = Act::Limit { limit: Limit::WallClock(millis(limit.value)) };
         plan.steps.push(step(act, Promise::Limits, Must, &limit.origin, "exit status 124"));
     }
+    if wish.network.value == NetworkWish::Off {
+        no_proxy_answers(wish, &mut plan);
+    }
     common::environment(wish, &mut plan);
     shortfalls(wish, &mut plan);
     Ok(plan)
+}
+
+/// Programs that honour a proxy's variables are sent to a port of this machine where nobody answers.
+fn no_proxy_answers(wish: &Confinement, plan: &mut Plan) {
+    const NOBODY: &str = "http://127.0.0.1:9";
+    for (name, value) in [
+        ("HTTP_PROXY", NOBODY),
+        ("HTTPS_PROXY", NOBODY),
+        ("ALL_PROXY", NOBODY),
+        ("NO_PROXY", "localhost,127.0.0.1,::1"),
+    ] {
+        plan.environment.retain(|var| !var.name.as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)));
+        plan.environment.push(EnvVar {
+            name: OsText::new(name),
+            value: OsText::new(value),
+            origin: wish.network.origin.clone(),
+        });
+    }
 }
 
 fn native(kind: &str, lines: &[&str], promise: Promise, origin: &Origin, proof: &str) -> Step {
