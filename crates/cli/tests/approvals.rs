@@ -269,6 +269,19 @@ fn ap_04_no_flag_lets_what_runs_inside_answer_itself() {
     ] {
         place.run(["sandbox", "-s", "danger-full-access", "--", "sh", "-c", &inside]).says("runs under Ringfence");
     }
+    // Nor under another name: the program is known by the name it gives itself.
+    std::os::unix::fs::symlink(&program, place.path("out/rf")).expect("a link");
+    std::os::unix::fs::symlink(&program, place.path("out/other")).expect("a link");
+    let inside = format!(
+        "env -i HOME={} PATH=/usr/bin:/bin {} rules add allow -- rm",
+        place.path("home").display(),
+        place.path("out/other").display()
+    );
+    let mut command = Command::new(place.path("out/rf"));
+    command.args(["sandbox", "-s", "danger-full-access", "--", "sh", "-c", &inside]);
+    command.current_dir(place.path("ws")).env_clear().env("HOME", place.path("home"));
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    Ran::of(&mut command).says("runs under Ringfence");
     for untouched in ["out/made", "home/.ringfence/rules/default.rules", "home/.ringfence/config.toml"] {
         assert!(!place.path(untouched).exists(), "{untouched}");
     }

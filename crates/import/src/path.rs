@@ -74,15 +74,14 @@ impl Place {
     }
 }
 
-/// Where homes lie, as far as that can be said of every machine.
-const ABOVE_HOMES: &[&str] = &["home", "Users", "root", "export"];
+/// Homes as systems lay them out.
+const HOMES: &[&str] = &["/home/user", "/Users/user", "/root", "/var/home/user", "/export/home/user"];
 
-/// Whether a pattern from the root may mean a home as a whole, or a directory above it: wildcards only, or a place of homes
-/// and one name below it.
+/// Whether a pattern from the root may mean a home as a whole, or a directory above it.
 fn may_hold_a_home(names: &[&str]) -> bool {
-    let is_wild = |name: &str| name.contains(['*', '?', '[']);
-    let below_homes = names.first().is_some_and(|first| ABOVE_HOMES.contains(first));
-    names.iter().enumerate().all(|(at, name)| is_wild(name) || (below_homes && at < 2))
+    let one_user = matches!(names, ["home" | "Users", _] | ["var" | "export", "home", _]);
+    let glob = PathGlob::new(&format!("/{}", names.join("/")));
+    one_user || glob.map_or(true, |glob| HOMES.iter().any(|home| glob.covers(home.as_bytes())))
 }
 
 /// A pattern read.
