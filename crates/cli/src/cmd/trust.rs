@@ -9,7 +9,7 @@ use ringfence::grants::Store;
 use ringfence::prompt::Said;
 use ringfence_config::edit::{self, Change, change_file};
 use ringfence_config::gather::{self, ProjectChange};
-use ringfence_config::{Machine, Places, ProjectLayer};
+use ringfence_config::{Places, ProjectLayer};
 use ringfence_model::AbsPath;
 use ringfence_model::report::status;
 use ringfence_model::settings::Trust;
@@ -44,7 +44,7 @@ fn remember(ready: &Ready, level: Trust) -> Result<(), Failure> {
     edit::trust(&user_file()?, root, level).map_err(failed)?;
     if level == Trust::Trusted {
         let places = Places::of_machine(ready.start.ringfence_home.clone());
-        gather::accept(&places, &ready.start.cwd, root, &Machine).map_err(failed)?;
+        gather::accept(&places, &ready.start.cwd, root, &ringfence::machine()).map_err(failed)?;
     }
     Ok(())
 }
