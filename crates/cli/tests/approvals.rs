@@ -423,6 +423,14 @@ fn a_patch_outside_the_workspace_asks_and_is_written_through_the_sandbox() {
     place.run(["apply", "-a", "never", &patch]).ends(126);
     place.run(["apply", "-s", "read-only", "--approve-with", &yes, &patch]).ends(0);
     assert_eq!(place.read("out/new"), "hi\n");
+    // A private `/tmp` is the commands', not the patch's.
+    let file = format!("/tmp/ringfence-test-patch-{}", std::process::id());
+    let up = "../".repeat(12);
+    place.write("home/t", &format!("--- /dev/null\n+++ b/{up}{}\n@@ -0,0 +1 @@\n+hi\n", &file[1..]));
+    let patch = place.path("home/t").display().to_string();
+    place.run(["apply", "-c", "private_tmp=true", "--approve-with", &yes, &patch]).ends(0);
+    assert_eq!(std::fs::read_to_string(&file).expect("on the host"), "hi\n");
+    std::fs::remove_file(&file).expect("written");
     // Half of it doesn't fit: nothing is written, and nothing is left beside.
     place.write(
         "home/r",
