@@ -85,7 +85,7 @@ struct Given {
 }
 
 fn given() -> impl Strategy<Value = Given> {
-    let layers = proptest::collection::vec(some(SETTINGS, 6), 5);
+    let layers = proptest::collection::vec(some(SETTINGS, 4), 5);
     let flags = proptest::sample::subsequence(SETTINGS.to_vec(), 0..=2);
     let requirements = [some(REQUIREMENTS, 5), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3)];
     (layers, flags, requirements, any::<bool>()).prop_map(|(layers, flags, requirements, vcs)| Given {
@@ -185,10 +185,10 @@ proptest! {
     fn a_stack_that_asks_for_nothing_is_never_rejected(mut given in given()) {
         given.layers.iter_mut().for_each(String::clear);
         given.flags.clear();
-        let resolved = load(&given);
-        let contradicts = |error: &ConfigError| error.to_string().contains("no permission profile") || error.to_string().contains("no allowed");
-        if let Err(error) = resolved {
-            prop_assert!(matches!(error, ConfigError::Invalid { .. }) || contradicts(&error), "{error}");
+        // Of profiles and modes an administrator can require what nothing fulfils.
+        given.requirements.iter_mut().filter(|text| text.contains("permission")).for_each(String::clear);
+        if let Err(error) = load(&given) {
+            prop_assert!(false, "{error}");
         }
     }
 
@@ -269,5 +269,5 @@ fn the_stacks_that_are_drawn_try_the_laws() {
         adjusted += usize::from(!found.adjustments.is_empty());
     }
     println!("{resolved} of 400 resolved, {constrained} of them constrained, {adjusted} adjusted");
-    assert!(resolved >= 60 && constrained >= 20 && adjusted >= 10, "{resolved} {constrained} {adjusted}");
+    assert!(resolved >= 40 && constrained >= 20 && adjusted >= 10, "{resolved} {constrained} {adjusted}");
 }
