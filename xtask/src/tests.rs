@@ -16,7 +16,7 @@ const ENFORCEMENT: &[(&str, &[&str])] = &[
         // `probes` runs itself as an ordinary user too.
         &["survey", "enforce", "enforcement", "broker", "races", "tiers", "hosts", "limits"],
     ),
-    ("ringfence-cli", &["cli", "prove", "work", "hosts"]),
+    ("ringfence-cli", &["cli", "prove", "work", "hosts", "git"]),
 ];
 
 /// One built test program.

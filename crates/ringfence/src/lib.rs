@@ -43,4 +43,5 @@ pub use ringfence_policy as policy;
 pub use ringfence_rules as rules;
 pub use session::{
     Authorization, AuthorizeError, Cancel, Flow, OpenError, Opening, PerformError, RunError, Session, Streams,
+    leftovers,
 };

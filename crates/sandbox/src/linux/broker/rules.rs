@@ -462,7 +462,7 @@ impl Rules {
             PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
             PathPattern::Glob(_) => false,
         };
-        self.plan.denied.iter().find(exact).map(|denied| deny_read(denied))
+        self.plan.denied.iter().find(exact).map(deny_read)
     }
 
     /// Whether `path` can't be read.
