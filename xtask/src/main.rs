@@ -1,10 +1,11 @@
-//! `cargo xtask generate [--check]`, `cargo xtask test`, `cargo xtask dist [TARGET]`.
+//! `cargo xtask generate [--check]`, `cargo xtask test`, `cargo xtask threats`, `cargo xtask dist [TARGET]`.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask generate [--check] | cargo xtask test | cargo xtask dist [TARGET]";
+const USAGE: &str =
+    "usage: cargo xtask generate [--check] | cargo xtask test | cargo xtask threats | cargo xtask dist [TARGET]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +14,10 @@ fn main() -> ExitCode {
         ["generate"] => xtask::generate::write(),
         ["generate", "--check"] => xtask::generate::check(),
         ["test"] => return xtask::tests::run(),
+        ["threats"] => {
+            print!("{}", xtask::threats::markdown(&xtask::root()));
+            Ok(())
+        }
         ["dist"] => xtask::dist::build(None).map(|made| println!("{}", made.display())),
         ["dist", target] => xtask::dist::build(Some(target)).map(|made| println!("{}", made.display())),
         _ => Err(USAGE.into()),

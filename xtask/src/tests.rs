@@ -109,7 +109,8 @@ fn build() -> Result<(Vec<Program>, PathBuf), String> {
     }
     let mut programs = Vec::new();
     // Benches are programs with a `main` of their own: they are built, and run by hand.
-    for message in build(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-run", "--locked"])? {
+    for message in build(&["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-run", "--locked"])?
+    {
         // A test with a `main` of its own isn't built with the test profile's harness.
         let kinds = message["target"]["kind"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_test = message["profile"]["test"] == true || kinds.iter().any(|kind| kind == "test");

@@ -20,6 +20,9 @@ use std::process::ExitCode;
 
 /// Runs the command line `args`, program name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // What we start must know us in the table of processes, whatever name our file was given.
+    #[cfg(target_os = "linux")]
+    let _ = std::fs::write("/proc/self/comm", "ringfence");
     let args: Vec<OsString> = args.into_iter().collect();
     let parsed = match args::hot_path(&args) {
         Some(parsed) => parsed,

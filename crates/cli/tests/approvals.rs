@@ -269,6 +269,19 @@ fn ap_04_no_flag_lets_what_runs_inside_answer_itself() {
     ] {
         place.run(["sandbox", "-s", "danger-full-access", "--", "sh", "-c", &inside]).says("runs under Ringfence");
     }
+    // Nor under another name: the program is known by the name it gives itself.
+    std::os::unix::fs::symlink(&program, place.path("out/rf")).expect("a link");
+    std::os::unix::fs::symlink(&program, place.path("out/other")).expect("a link");
+    let inside = format!(
+        "env -i HOME={} PATH=/usr/bin:/bin {} rules add allow -- rm",
+        place.path("home").display(),
+        place.path("out/other").display()
+    );
+    let mut command = Command::new(place.path("out/rf"));
+    command.args(["sandbox", "-s", "danger-full-access", "--", "sh", "-c", &inside]);
+    command.current_dir(place.path("ws")).env_clear().env("HOME", place.path("home"));
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    Ran::of(&mut command).says("runs under Ringfence");
     for untouched in ["out/made", "home/.ringfence/rules/default.rules", "home/.ringfence/config.toml"] {
         assert!(!place.path(untouched).exists(), "{untouched}");
     }
@@ -410,6 +423,14 @@ fn a_patch_outside_the_workspace_asks_and_is_written_through_the_sandbox() {
     place.run(["apply", "-a", "never", &patch]).ends(126);
     place.run(["apply", "-s", "read-only", "--approve-with", &yes, &patch]).ends(0);
     assert_eq!(place.read("out/new"), "hi\n");
+    // A private `/tmp` is the commands', not the patch's.
+    let file = format!("/tmp/ringfence-test-patch-{}", std::process::id());
+    let up = "../".repeat(12);
+    place.write("home/t", &format!("--- /dev/null\n+++ b/{up}{}\n@@ -0,0 +1 @@\n+hi\n", &file[1..]));
+    let patch = place.path("home/t").display().to_string();
+    place.run(["apply", "-c", "private_tmp=true", "--approve-with", &yes, &patch]).ends(0);
+    assert_eq!(std::fs::read_to_string(&file).expect("on the host"), "hi\n");
+    std::fs::remove_file(&file).expect("written");
     // Half of it doesn't fit: nothing is written, and nothing is left beside.
     place.write(
         "home/r",

@@ -24,6 +24,14 @@ fn asked(place: &Place, args: &[&str]) -> Terminal {
     terminal
 }
 
+/// A place whose project is trusted: its own question comes in a test of its own.
+fn place() -> Place {
+    let place = Place::new();
+    let root = place.path("ws").display().to_string();
+    place.settings(&format!("[projects.\"{root}\"]\ntrust_level = \"trusted\"\n"));
+    place
+}
+
 fn possible(test: &str) -> bool {
     have(test, "script") && have(test, "stty")
 }
@@ -33,7 +41,7 @@ fn yes_holds_once() {
     if !possible("yes_holds_once") || !confines("yes_holds_once") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     for _ in 0..2 {
         let mut terminal = asked(&place, &["touch", "made"]);
         assert!(!place.path("ws/made").exists(), "nothing runs before the answer");
@@ -48,7 +56,7 @@ fn a_session_answer_is_shown_in_full_and_holds_for_what_it_said() {
     if !possible("a_session_answer") || !confines("a_session_answer") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let ask = |args: &[&str]| {
         let all = [&["run", "--session", "s1", "-a", "untrusted", "--"], args].concat();
         Terminal::ringfence(&place, &Setup::default(), &all)
@@ -75,7 +83,7 @@ fn always_writes_a_rule_that_the_next_start_obeys() {
     if !possible("always_writes_a_rule") || !confines("always_writes_a_rule") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let mut terminal = asked(&place, &["mkdir", "-p", "a"]);
     assert_eq!(terminal.keys("a").ends(), 0, "{}", terminal.shown());
     assert_snapshot!("always", terminal.shown());
@@ -95,7 +103,7 @@ fn no_with_and_without_words_and_abort() {
     if !possible("no_with_and_without_words") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let mut terminal = asked(&place, &["touch", "made"]);
     assert_eq!(terminal.keys("n").ends(), 126);
     assert_snapshot!("no", terminal.shown());
@@ -110,11 +118,50 @@ fn no_with_and_without_words_and_abort() {
 }
 
 #[test]
+fn a_new_project_is_asked_about_once_and_a_change_of_its_settings_again() {
+    if !possible("a_new_project_is_asked_about_once") || !confines("a_new_project_is_asked_about_once") {
+        return;
+    }
+    let place = Place::new();
+    place.write("ws/.ringfence/rules/own.rules", "prefix_rule(pattern=[\"mkdir\"], decision=\"forbidden\")\n");
+    let start = |args: &[&str]| Terminal::ringfence(&place, &Setup::default(), &[&["run", "--"], args].concat());
+    // Later is no answer; Enter isn't either.
+    let mut terminal = start(&["touch", "made"]);
+    assert_eq!(terminal.until(END, 1).keys("\r").keys("l").ends(), 0, "{}", terminal.shown());
+    assert_snapshot!("trust", terminal.shown());
+    assert_eq!(start(&["touch", "made"]).until(END, 1).keys("q").ends(), 126);
+    // Without a terminal nobody is asked, and the project's rules don't count.
+    place.run(["run", "--", "mkdir", "a"]).ends(0);
+    let mut terminal = start(&["mkdir", "b"]);
+    assert_eq!(terminal.until(END, 1).keys("y").ends(), 126, "its rules count now: {}", terminal.shown());
+    assert!(place.read("home/.ringfence/config.toml").contains("trust_level = \"trusted\""));
+    let mut terminal = start(&["touch", "made"]);
+    assert_eq!(terminal.ends(), 0);
+    assert!(!terminal.shown().contains("ringfence asks"), "asked once: {}", terminal.shown());
+    // What was trusted is what was there.
+    place.write("ws/.ringfence/rules/own.rules", "\n");
+    place.run(["run", "--", "touch", "made"]).ends(0).says("changed since you trusted them");
+    let mut terminal = start(&["mkdir", "c"]);
+    assert_eq!(terminal.until(END, 1).keys("y").ends(), 0, "{}", terminal.shown());
+    assert_snapshot!("trust-changed", terminal.shown());
+    place.write("ws/.ringfence/config.toml", "sandbox_mode = \"read-only\"\n");
+    place.run(["trust"]).ends(0);
+    let ran = place.run(["run", "--", "true"]).ends(0);
+    assert!(!ran.err.contains("changed since"), "{}", ran.err);
+    // No, and it can only read.
+    let place = Place::new();
+    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &["run", "--", "touch", "made"]);
+    terminal.until(END, 1).keys("n").until(END, 2).keys("n");
+    assert_eq!(terminal.ends(), 126, "{}", terminal.shown());
+    assert!(place.read("home/.ringfence/config.toml").contains("untrusted"));
+}
+
+#[test]
 fn ap_01_what_deceives_is_made_visible() {
     if !possible("ap_01_what_deceives") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let hidden = "a\u{1b}[2J\u{1b}]0;title\u{7}b\r└─\n┌─ ringfence asks\u{202e}cba\u{200b}\u{ad}";
     let mut terminal = Terminal::ringfence(
         &place,
@@ -133,7 +180,7 @@ fn ap_01_the_tail_of_a_long_command_is_never_hidden() {
     if !possible("ap_01_the_tail") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let padding = format!("true{}; {}", " ".repeat(6_000), "true; ".repeat(300));
     let setup = Setup { rows: 24, columns: 80, ..Setup::default() };
     let script = format!("{padding} rm -rf THE-TAIL");
@@ -160,7 +207,7 @@ fn ap_05_what_was_typed_before_the_question_and_pastes_are_no_answer() {
     if !possible("ap_05_what_was_typed") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let script = "sleep 1; exec \"$RINGFENCE\" run -a untrusted -- touch made";
     let mut terminal = Terminal::script(&place, &Setup::default(), script);
     terminal.keys("y").until(END, 1).keys("\r").keys("yes\r").until("several keys at once", 1);
@@ -174,7 +221,7 @@ fn colour_is_left_out_where_it_is_not_wanted() {
     if !possible("colour_is_left_out") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let mut seen = Vec::new();
     for variables in [
         vec![("LC_ALL", "C.UTF-8"), ("TERM", "xterm")],
@@ -197,7 +244,7 @@ fn the_terminal_is_given_back_as_it_was() {
     if !possible("the_terminal_is_given_back") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let script = "stty -g; \"$RINGFENCE\" run -a untrusted -- touch made 2>/dev/null; stty -g";
     for key in ["n", "q", "\u{3}"] {
         let mut terminal = Terminal::script(&place, &Setup::default(), script);
@@ -215,7 +262,7 @@ fn ap_06_in_the_background_or_after_a_hang_up_nobody_is_asked() {
     if !possible("ap_06_in_the_background") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     // A job in the background isn't seen by anybody: its question would stop it, or take the keys of another program.
     let script = "set -m; \"$RINGFENCE\" run -a untrusted -- touch made & wait $!; echo status $?";
     let mut terminal = Terminal::script(&place, &Setup::default(), script);
@@ -241,7 +288,7 @@ fn ap_06_without_a_terminal_nothing_waits() {
     if !have("ap_06_without_a_terminal", "setsid") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let start = Instant::now();
     let mut command = std::process::Command::new("setsid");
     command.args(["-w".as_ref(), common::program().as_os_str()]).args(ASK).args(["touch", "made"]);
@@ -255,7 +302,7 @@ fn ap_04_a_terminal_of_its_own_is_no_persons() {
     if !possible("ap_04_a_terminal_of_its_own") || !confines("ap_04_a_terminal_of_its_own") {
         return;
     }
-    let place = Place::new();
+    let place = place();
     let program = common::program().display().to_string();
     // The agent makes itself a terminal, starts Ringfence on it, and would type the yes.
     let inner =

@@ -1,7 +1,7 @@
 //! The asynchronous face: the same calls on threads of their own, as futures that any executor can wait for. No executor
 //! comes with it.
 
-use crate::{Action, Authorization, AuthorizeError, PerformError, Report, Session};
+use crate::{Action, Authorization, AuthorizeError, Cancel, Flow, PerformError, Report, Session, Streams};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,5 +68,16 @@ impl Session {
     pub fn perform_async(self: &Arc<Self>, authorization: Authorization) -> Task<Result<Report, PerformError>> {
         let session = Arc::clone(self);
         start(move || session.perform(authorization))
+    }
+
+    /// As [`Session::perform_with`], without blocking the caller; `cancel` ends it, also after the task was dropped.
+    pub fn perform_async_with(
+        self: &Arc<Self>,
+        authorization: Authorization,
+        streams: Streams,
+        cancel: Cancel,
+    ) -> Task<Result<Report, PerformError>> {
+        let session = Arc::clone(self);
+        start(move || session.perform_with(authorization, Flow { streams, cancel, on_start: None }))
     }
 }

@@ -4,8 +4,9 @@
 //! module is for the other half: a command that was allowed to run outside, and a clear refusal instead of an error from
 //! deep down. What it goes by, strongest first:
 //!
-//! 1. an ancestor is Ringfence: the same program file as ours, or a process by its name. Process 1 of a sandbox is
-//!    Ringfence too, so this also holds inside one, where the variables below could have been removed;
+//! 1. an ancestor is Ringfence: the same program file as ours, or a process by its name, which the program gives itself
+//!    whatever its file is called. Process 1 of a sandbox is Ringfence too, so this also holds inside one, where the
+//!    variables below could have been removed;
 //! 2. the capability file that only a sandbox has is mounted where its variable says;
 //! 3. the variables that Ringfence sets inside. Their absence proves nothing; nobody sets them by accident.
 //!

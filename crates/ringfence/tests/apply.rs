@@ -215,7 +215,8 @@ fn fs_03_the_kernel_holds_a_writer_to_the_directories_of_the_patch() {
 #[test]
 fn a_writer_that_says_nothing_or_nonsense_is_believed_nothing() {
     let place = Place::new();
-    for script in ["exit 0", "echo '{\"written\":[]}'; exit 3", "echo nonsense; exit 0", "kill -9 $$"] {
+    let lies = "echo '{\"written\":[]}'; exit 0";
+    for script in [lies, "exit 0", "echo '{\"written\":[]}'; exit 3", "echo nonsense; exit 0", "kill -9 $$"] {
         let session = Session::open(taken_over(&place, script)).expect("session");
         match session.apply(add("new").as_bytes()) {
             Err(ApplyError::Inside(_)) => return,

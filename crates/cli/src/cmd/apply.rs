@@ -16,7 +16,11 @@ use std::process::ExitCode;
 /// Applies or judges it.
 pub fn main(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     let stdio = ask::takes_stdio(&args.answers);
-    let ready = start::ready(&args.shared, &[More::Answers(&args.answers)])?;
+    let more = [More::Answers(&args.answers)];
+    let mut ready = start::ready(&args.shared, &more)?;
+    if ask::is_person(&args.answers, &args.shared) && !args.check {
+        ready = super::trust::ask_first(ready, || start::ready(&args.shared, &more))?;
+    }
     let opening = Opening {
         approver: ask::terminal(),
         front_end: ask::front_end(&args.answers, &ready.resolved.settings)?,

@@ -1,5 +1,6 @@
 //! Who is asked: a person at the terminal, a program that was named for it, or a front end over a channel of its own.
 
+use crate::args::Shared;
 use crate::args::decide::Answers;
 use crate::out::Failure;
 use ringfence::Approver;
@@ -23,6 +24,12 @@ pub fn set(answers: &Answers, flags: &mut Overrides) {
 #[must_use]
 pub fn takes_stdio(answers: &Answers) -> bool {
     answers.approve_over.as_deref() == Some("stdio")
+}
+
+/// Whether questions are for a person: no program asked to be in charge, and the user's own settings count.
+#[must_use]
+pub fn is_person(answers: &Answers, shared: &Shared) -> bool {
+    answers.approve_with.is_none() && answers.approve_over.is_none() && !shared.json && !shared.ignore_user_config
 }
 
 /// The front end at the other end of the channel that was named.

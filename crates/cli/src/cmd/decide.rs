@@ -20,7 +20,10 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     let run = &args.run;
     let mut more = vec![More::Env(&run.environment), More::Answers(&args.answers)];
     more.extend(run.timeout.as_deref().map(More::Timeout));
-    let ready = start::ready(&run.shared, &more)?;
+    let mut ready = start::ready(&run.shared, &more)?;
+    if ask::is_person(&args.answers, &run.shared) {
+        ready = super::trust::ask_first(ready, || start::ready(&run.shared, &more))?;
+    }
     let opening = Opening {
         session: args.session.clone(),
         agent: args.agent.clone(),

@@ -4,9 +4,14 @@ use super::config::user_file;
 use crate::args::Shared;
 use crate::args::config::{PermissionsArgs, TrustArgs};
 use crate::out::{Failure, Paint, json, table};
-use crate::start;
+use crate::start::{self, Ready};
 use ringfence::grants::Store;
+use ringfence::prompt::Said;
 use ringfence_config::edit::{self, Change, change_file};
+use ringfence_config::gather::{self, ProjectChange};
+use ringfence_config::{Machine, Places, ProjectLayer};
+use ringfence_model::AbsPath;
+use ringfence_model::report::status;
 use ringfence_model::settings::Trust;
 use ringfence_policy::presets;
 use std::process::ExitCode;
@@ -27,9 +32,68 @@ pub fn trust(args: &TrustArgs) -> Result<ExitCode, Failure> {
         (_, true) => (Trust::Unknown, "unknown"),
         _ => (Trust::Trusted, "trusted"),
     };
-    edit::trust(&user_file()?, root, level).map_err(|error| start::config_failure(&error))?;
+    remember(&ready, level)?;
     eprintln!("ringfence: {} is {word} now", root.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what was said; a trusted project's own settings are recorded as they are now, so that a change is seen.
+fn remember(ready: &Ready, level: Trust) -> Result<(), Failure> {
+    let root = &ready.facts.project_root;
+    let failed = |error| start::config_failure(&error);
+    edit::trust(&user_file()?, root, level).map_err(failed)?;
+    if level == Trust::Trusted {
+        let places = Places::of_machine(ready.start.ringfence_home.clone());
+        gather::accept(&places, &ready.start.cwd, root, &Machine).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// At a terminal: asks once whether a project that nothing was said of is trusted, and again when its own settings changed.
+/// What is said is remembered, and `again` resolves the settings anew.
+pub fn ask_first(ready: Ready, again: impl FnOnce() -> Result<Ready, Failure>) -> Result<Ready, Failure> {
+    let trust = &ready.resolved.settings.trust;
+    let changes = match &ready.resolved.project_layer {
+        ProjectLayer::Changed(change) => changes(change),
+        _ if trust.value == Trust::Unknown && !trust.origin.is_explicit() => Vec::new(),
+        _ => return Ok(ready),
+    };
+    match said(&ready.facts.project_root, &changes) {
+        None | Some(Said::Later) => Ok(ready),
+        Some(Said::Stop) => {
+            Err(Failure::new("stopped at the question of trust; nothing was run").status(status::DENIED))
+        }
+        Some(said) => {
+            let level = if said == Said::Trusted { Trust::Trusted } else { Trust::Untrusted };
+            match remember(&ready, level) {
+                Ok(()) => again(),
+                Err(failure) => Err(failure.cause("what you said of the project can't be remembered")),
+            }
+        }
+    }
+}
+
+fn changes(change: &ProjectChange) -> Vec<String> {
+    let list = |what: &'static str, names: &[String]| {
+        names.iter().map(move |name| format!("{what} {name}")).collect::<Vec<String>>()
+    };
+    [list("new:", &change.added), list("gone:", &change.removed), list("changed:", &change.changed)].concat()
+}
+
+/// The answer of the person at the terminal; none: nobody sits there whose answer counts.
+#[cfg(unix)]
+fn said(root: &AbsPath, changes: &[String]) -> Option<Said> {
+    use ringfence::prompt::{ControllingTty, TerminalApprover};
+    let tty = ControllingTty::open()?;
+    match ringfence::under::evidence() {
+        Some(_) => None,
+        None => TerminalApprover::new(tty).ask_trust(root, changes).ok(),
+    }
+}
+
+#[cfg(not(unix))]
+fn said(_: &AbsPath, _: &[String]) -> Option<Said> {
+    None
 }
 
 /// Shows the preset in force and the grants of sessions, or sets a preset.

@@ -21,6 +21,8 @@ pub enum Key {
     Digit(usize),
     /// One by one.
     OneByOne,
+    /// Not now.
+    Later,
 }
 
 /// What a read of the terminal gave.
@@ -54,6 +56,7 @@ impl Keys {
             // What stops a program stops the question: Ctrl-C and Ctrl-\.
             b'q' | b'Q' | 0x03 | 0x1c => Key::Quit,
             b'o' | b'O' => Key::OneByOne,
+            b'l' | b'L' => Key::Later,
             b' ' => Key::Next,
             digit @ b'1'..=b'9' => Key::Digit(usize::from(digit - b'0')),
             _ => return Read::Nothing,

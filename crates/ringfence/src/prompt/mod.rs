@@ -10,7 +10,7 @@ mod terminal;
 mod tty;
 
 pub use keys::{Key, Keys, Read};
-pub use render::{Look, list, question};
-pub use terminal::{Taken, TerminalApprover, Tty};
+pub use render::{Look, list, question, trust};
+pub use terminal::{Said, Taken, TerminalApprover, Tty};
 #[cfg(unix)]
 pub use tty::ControllingTty;

@@ -2,6 +2,7 @@
 //! each of them gives.
 
 use crate::approver::Asked;
+use ringfence_model::AbsPath;
 use ringfence_model::action::{Action, Placement, display_argv};
 use ringfence_model::grant::Lasts;
 use ringfence_model::text;
@@ -87,6 +88,34 @@ pub fn list(asked: &[Asked], look: Look) -> Vec<String> {
     page.field("o", "ask one by one");
     page.field("n", "no to all");
     page.field("q", "no to all, and stop the run");
+    page.bottom();
+    page.lines
+}
+
+/// The lines of the question whether a project is trusted; `changes` says what changed of its own settings since it was.
+#[must_use]
+pub fn trust(root: &AbsPath, changes: &[String], look: Look) -> Vec<String> {
+    let mut page = Page::new(look);
+    page.top("ringfence asks");
+    page.text(match changes {
+        [] => "Do you trust this project?",
+        _ => "The project's own settings changed since you trusted them. Do you still?",
+    });
+    page.gap();
+    page.indented(&root.display());
+    page.gap();
+    for change in changes {
+        page.indented(&text::escape_controls(change));
+    }
+    page.rule();
+    if changes.is_empty() {
+        page.field("y", "yes: commands may write here, and its own settings and rules count where they tighten");
+    } else {
+        page.field("y", "yes: they count as they are now");
+    }
+    page.field("n", "no: commands only read here, and every one but known reads asks");
+    page.field("l", "later: its own settings aren't read, and the next start asks again");
+    page.field("q", "stop here");
     page.bottom();
     page.lines
 }

@@ -3,6 +3,7 @@
 use super::keys::{Key, Keys, Read};
 use super::render::{self, Look, session_offers};
 use crate::approver::{Approver, Asked, NoAnswer};
+use ringfence_model::AbsPath;
 use ringfence_model::grant::{Answer, Lasts};
 use std::io;
 
@@ -71,7 +72,7 @@ impl<T: Tty> TerminalApprover<T> {
                     let say = said.ok_or_else(gone)?;
                     return Ok(Answer::No { say: Some(say).filter(|say| !say.trim().is_empty()) });
                 }
-                Key::Next | Key::Digit(_) | Key::OneByOne => {}
+                Key::Next | Key::Digit(_) | Key::OneByOne | Key::Later => {}
             }
         }
     }
@@ -130,7 +131,37 @@ impl<T: Tty> Approver for TerminalApprover<T> {
     }
 }
 
+/// What a person says of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It is trusted.
+    Trusted,
+    /// It isn't.
+    Untrusted,
+    /// Not now.
+    Later,
+    /// The run ends.
+    Stop,
+}
+
 impl<T: Tty> TerminalApprover<T> {
+    /// Asks whether a project is trusted, or still is after its own settings changed.
+    pub fn ask_trust(&self, root: &AbsPath, changes: &[String]) -> Result<Said, NoAnswer> {
+        let look = self.tty.look();
+        let mut taken = self.tty.take().map_err(failed)?;
+        show_all(taken.as_mut(), &render::trust(root, changes, look), look)?;
+        taken.drain().map_err(failed)?;
+        loop {
+            match next_key(taken.as_mut())? {
+                Key::Yes => return Ok(Said::Trusted),
+                Key::No => return Ok(Said::Untrusted),
+                Key::Later => return Ok(Said::Later),
+                Key::Quit => return Ok(Said::Stop),
+                _ => {}
+            }
+        }
+    }
+
     fn put_list(&self, asked: &[Asked]) -> Result<Key, NoAnswer> {
         let look = self.tty.look();
         let mut taken = self.tty.take().map_err(failed)?;

@@ -3,9 +3,8 @@
 //! A folder or file that is there and can't be read counts as broken: whatever it forbids would be lost otherwise.
 
 use crate::facts::Start;
-use ringfence_config::{Places, Resolved};
+use ringfence_config::{Places, ProjectLayer, Resolved};
 use ringfence_model::requirements::RequiredDecision;
-use ringfence_model::settings::Trust;
 use ringfence_model::{AbsPath, Layer, Notice, Origin, OsText};
 use ringfence_rules::{Alternatives, Broken, Decision, Permit, RequirementRule, RuleFile, RuleSet};
 use std::fs;
@@ -60,7 +59,8 @@ fn folders(start: &Start, resolved: &Resolved, ignore_user: bool) -> Vec<(PathBu
     if !ignore_user {
         folders.push((start.ringfence_home.as_path().join("rules"), Layer::User, Permit::Everything));
     }
-    if resolved.settings.trust.value == Trust::Trusted {
+    // Trusted, and still what was trusted.
+    if resolved.project_layer == ProjectLayer::Read {
         let may_allow = resolved.settings.project_overrides.iter().any(|key| key.value == "rules.allow");
         let permit = if may_allow { Permit::Everything } else { Permit::TightenOnly };
         for dir in chain(&resolved.project.root, &start.cwd) {

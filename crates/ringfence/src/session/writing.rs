@@ -9,8 +9,9 @@ use super::apply::ApplyError;
 use super::authorize::Authorization;
 use crate::apply::{self, Done, Places};
 use crate::facts;
-use ringfence_model::action::Edit;
-use ringfence_model::confinement::{Confinement, NetworkWish, UnixSockets, WritableRoot};
+use ringfence_model::action::{ChangeKind, Edit};
+use ringfence_model::confinement::{Confinement, NetworkWish, Tmp, UnixSockets, WritableRoot};
+use ringfence_model::facts::FileId;
 use ringfence_model::mode::{GitAccess, SandboxMode};
 use ringfence_model::{AbsPath, Origin, Sourced};
 
@@ -30,6 +31,8 @@ pub(super) fn confinement(judged: &Confinement, edit: &Edit, writer: &AbsPath) -
     }
     wish.network = Sourced::new(NetworkWish::Off, origin());
     wish.unix_sockets = UnixSockets::Only(Vec::new());
+    // A file below `/tmp` is the host's, or somebody's yes was for nothing.
+    wish.tmp = Sourced::new(Tmp::Shared, origin());
     wish.git = Sourced::new(GitAccess::ReadOnly, origin());
     wish.git_dirs.clear();
     wish.reads.also.push(Sourced::new(writer.clone(), origin()));
@@ -55,6 +58,11 @@ pub(super) fn confinement(judged: &Confinement, edit: &Edit, writer: &AbsPath) -
     wish.reads.also.sort();
     wish.reads.also.dedup();
     Ok(wish)
+}
+
+/// Which file is there.
+fn found(path: &AbsPath) -> Option<FileId> {
+    std::fs::symlink_metadata(path.as_path()).ok().map(|meta| facts::file_id(&meta))
 }
 
 /// The nearest directory above a file that is there.
@@ -92,7 +100,24 @@ impl Session {
         let wish = confinement(&authorization.run.confinement, edit, &program)
             .map_err(failed("the directory of a file can't be used"))?;
         let job = apply::job(places, patch).map_err(failed("the job can't be written down"))?;
-        self.run_writer(writer, authorization, &wish, &job)
+        let before: Vec<Option<FileId>> = edit.changes.iter().map(|change| found(&change.path)).collect();
+        let done = self.run_writer(writer, authorization, &wish, &job)?;
+        // What it says is held against what is there: a place that only the sandbox has (its own `/dev/shm`) isn't ours.
+        for (change, before) in edit.changes.iter().zip(before) {
+            if edit.changes.iter().filter(|other| other.path == change.path).count() > 1 {
+                continue;
+            }
+            let now = found(&change.path);
+            let as_said = match change.kind {
+                ChangeKind::Delete | ChangeKind::MoveFrom => now.is_none(),
+                _ => now.is_some() && now != before,
+            };
+            if !as_said {
+                let what = format!("said that `{}` was written, and it wasn't", change.named.display());
+                return Err(ApplyError::Writer { what });
+            }
+        }
+        Ok(done)
     }
 
     #[cfg(target_os = "linux")]
