@@ -4,7 +4,7 @@ use super::SLICE_MS;
 use super::shared::{Shared, stage, word};
 use super::talk::{fail, say, supervisor_gone};
 use crate::linux::perform::slot;
-use crate::sys::{Errno, fs, process, security, signal};
+use crate::sys::{Errno, clone, fs, process, security, signal};
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -20,7 +20,7 @@ pub(super) fn start_command(shared: &Shared) -> i32 {
     // SAFETY: the stack outlives the command's set-up, since the supervisor waits for word of it; `command` keeps the
     // rules above.
     let started = unsafe {
-        process::clone(
+        clone(
             command,
             shared.command_stack as *mut c_void,
             flags,

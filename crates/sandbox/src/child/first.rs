@@ -7,7 +7,7 @@ use super::talk::{fail, say, wait_for};
 use super::watch::watch;
 use crate::linux::ops::{Lenience, Op};
 use crate::linux::perform::perform;
-use crate::sys::{Errno, fs, process, security, signal, socket};
+use crate::sys::{Errno, clone, fs, process, security, signal, socket};
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -44,7 +44,7 @@ extern "C" fn next_process(argument: *mut c_void) -> i32 {
 pub(crate) fn start(shared: &Shared, keep: bool, stack_top: usize, flags: i32, pidfd: &mut i32) -> Result<i32, Errno> {
     // SAFETY: the caller keeps stack and record until the process has ended, and it keeps to the rules above.
     unsafe {
-        process::clone(
+        clone(
             if keep { keeper } else { first_process },
             stack_top as *mut c_void,
             flags,
@@ -123,7 +123,7 @@ fn keep(shared: &Shared) -> i32 {
         let flags = libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
         // SAFETY: stack and record belong to the new process alone and are kept until it has ended.
         let started = unsafe {
-            process::clone(
+            clone(
                 next_process,
                 shared.request_stack.load(SeqCst) as *mut c_void,
                 flags,
@@ -179,7 +179,7 @@ fn start_helper(shared: &Shared) -> Result<(), Errno> {
         | libc::CLONE_SYSVSEM;
     // SAFETY: the helper's stack is a mapping of the supervisor's that outlives it, and `helper` keeps the rules above.
     unsafe {
-        process::clone(
+        clone(
             helper,
             shared.helper_stack as *mut c_void,
             flags,

@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 pub(crate) mod attack;
+pub(crate) mod clone;
 pub(crate) mod fs;
 pub(crate) mod memory;
 pub(crate) mod mount;
@@ -18,6 +19,7 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod trial;
 
+pub(crate) use clone::clone;
 pub(crate) use raw::Errno;
 
 /// Takes a descriptor that a call just made.

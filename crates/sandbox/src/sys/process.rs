@@ -1,35 +1,8 @@
 //! Processes, namespaces, identities, limits, futexes.
 
 use super::raw::{Errno, Result, call, word};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::sync::atomic::AtomicU32;
-
-/// `clone(2)`: a process that runs `entry` on a stack of its own and shares this memory if the flags say so. The result
-/// is its process id; with `CLONE_PIDFD` its descriptor is put into `pidfd`, with `CLONE_CHILD_CLEARTID` zero into
-/// `clear` when it has executed another program or ended.
-///
-/// # Safety
-/// `stack_top` is the upper end of writable memory that stays until the child has ended or executed another program,
-/// `argument` is what `entry` expects and lives as long, and `entry` keeps to what a process in shared memory may do:
-/// no thread-local storage, no allocation, no locks, no unwinding.
-pub(crate) unsafe fn clone(
-    entry: extern "C" fn(*mut c_void) -> i32,
-    stack_top: *mut c_void,
-    flags: i32,
-    argument: *mut c_void,
-    pidfd: *mut i32,
-    clear: *const AtomicU32,
-) -> Result<i32> {
-    // SAFETY: the caller's promise. The library's `clone` only switches stacks and calls `entry`; it changes `errno` in
-    // the parent alone.
-    let pid = unsafe {
-        libc::clone(entry, stack_top, flags, argument, pidfd, std::ptr::null_mut::<c_void>(), clear.cast_mut())
-    };
-    if pid < 0 {
-        return Err(Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)));
-    }
-    Ok(pid)
-}
 
 /// `unshare(2)`.
 pub(crate) fn unshare(flags: i32) -> Result<()> {
