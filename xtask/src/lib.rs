@@ -5,6 +5,7 @@
 pub mod dist;
 pub mod generate;
 pub mod layers;
+pub mod schemas;
 pub mod tests;
 pub mod threats;
 pub mod user;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod beside;
 pub mod cmd;
 pub mod out;
 #[cfg(target_os = "linux")]
@@ -29,7 +30,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => Cli::try_parse_from(&args),
     };
     match parsed {
-        Ok(cli) => cmd::dispatch(cli.command.unwrap_or(Command::Overview), &args),
+        Ok(cli) => {
+            let status = cmd::dispatch(cli.command.unwrap_or(Command::Overview), &args);
+            beside::settle();
+            status
+        }
         Err(error) => usage(&error),
     }
 }
@@ -41,6 +46,10 @@ fn usage(error: &clap::Error) -> ExitCode {
         // A closed pipe (`ringfence --help | head -1`) is no failure.
         let _ = error.print();
         return ExitCode::SUCCESS;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprint!("{error}");
+        return ExitCode::from(status::FAILED);
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);

@@ -172,6 +172,53 @@ fn node_with_workers_and_a_server() {
 }
 
 #[test]
+fn npm_tests_a_package() {
+    works(
+        "npm_tests_a_package",
+        &["node", "npm"],
+        &[
+            (
+                "package.json",
+                "{ \"name\": \"served\", \"version\": \"1.0.0\", \"scripts\": { \"pretest\": \"node -e 0\", \"test\": \"node --test\" } }\n",
+            ),
+            (
+                "served.test.js",
+                "const test = require('node:test'), assert = require('node:assert'), http = require('http');\n\
+                 test('it serves', async () => {\n\
+                 const server = http.createServer((q, r) => r.end('hi'));\n\
+                 await new Promise(done => server.listen(0, '127.0.0.1', done));\n\
+                 const text = await (await fetch('http://127.0.0.1:' + server.address().port)).text();\n\
+                 server.close();\n\
+                 assert.equal(text, 'hi');\n\
+                 });\n",
+            ),
+        ],
+        "npm_config_cache=\"$PWD/.npm\" npm_config_update_notifier=false npm test >log 2>&1 || { cat log >&2; exit 1; }",
+    );
+}
+
+#[test]
+fn pytest_with_processes() {
+    works(
+        "pytest_with_processes",
+        &["pytest"],
+        &[(
+            "test_squares.py",
+            "import concurrent.futures as f, multiprocessing as m\n\
+             def square(x):\n    return x * x\n\
+             def test_pool(tmp_path):\n\
+             \x20   with m.get_context('spawn').Pool(2) as pool:\n        assert pool.map(square, [1, 2]) == [1, 4]\n\
+             \x20   with f.ProcessPoolExecutor(2) as pool:\n        assert list(pool.map(square, [3])) == [9]\n\
+             \x20   (tmp_path / 'x').write_text('y')\n\
+             def test_shared():\n\
+             \x20   value, lock = m.Value('i', 0), m.Lock()\n\
+             \x20   with lock:\n        value.value += 1\n    assert value.value == 1\n",
+        )],
+        "pytest -q >log 2>&1 || { cat log >&2; exit 1; }",
+    );
+}
+
+#[test]
 fn here_documents_in_every_shell() {
     for shell in ["bash", "dash", "zsh", "fish"] {
         let script = match shell {

@@ -48,29 +48,29 @@ struct Here;
 
 impl World for Here {
     fn read(&self, file: &Path) -> std::io::Result<Option<Vec<u8>>> {
-        Machine.read(file)
+        Machine::default().read(file)
     }
     fn exists(&self, path: &Path) -> bool {
-        Machine.exists(path)
+        Machine::default().exists(path)
     }
     fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
-        let _ = std::hint::black_box(Machine.read_trusted(Path::new("/etc/hosts")));
-        Ok(Machine.read(file)?)
+        let _ = std::hint::black_box(Machine::default().read_trusted(Path::new("/etc/hosts")));
+        Ok(Machine::default().read(file)?)
     }
     fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
-        Machine.preference(key)
+        Machine::default().preference(key)
     }
     fn contents(&self, directory: &Path) -> std::io::Result<Option<Contents>> {
-        Machine.contents(directory)
+        Machine::default().contents(directory)
     }
     fn keep(&self, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        Machine.keep(file, bytes)
+        Machine::default().keep(file, bytes)
     }
     fn hostname(&self) -> Option<String> {
-        Machine.hostname()
+        Machine::default().hostname()
     }
     fn now(&self) -> u64 {
-        Machine.now()
+        Machine::default().now()
     }
 }
 

@@ -184,7 +184,10 @@ pub fn fits(kind: &Kind, node: &Node, name: &str) -> Result<(), Box<Problem>> {
         },
         (Kind::List(inner), Value::List(list)) => {
             for element in list {
-                fits(inner, element, &format!("element of {name}"))?;
+                fits(inner, element, name).map_err(|mut problem| {
+                    problem.text = format!("in a list: {}", problem.text);
+                    problem
+                })?;
             }
             true
         }

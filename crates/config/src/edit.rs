@@ -112,13 +112,13 @@ fn open<'t>(table: &'t mut dyn TableLike, path: &[String], depth: usize) -> Resu
     open(inner, rest, depth + 1)
 }
 
-/// Changes a key of a settings file on disk.
-pub fn change_file(file: &Path, path: &[String], change: &Change) -> Result<(), ConfigError> {
+/// Changes a key of a settings file on disk. Whether anything was different before.
+pub fn change_file(file: &Path, path: &[String], change: &Change) -> Result<bool, ConfigError> {
     rewrite(file, |text| change_text(text, file, path, change))
 }
 
 /// Writes what the user said of a project into a settings file.
-pub fn trust(file: &Path, root: &AbsPath, level: Trust) -> Result<(), ConfigError> {
+pub fn trust(file: &Path, root: &AbsPath, level: Trust) -> Result<bool, ConfigError> {
     let Some(name) = root.as_path().to_str() else {
         let text = format!("`{}` isn't UTF-8, and a settings file can't name it", root.display());
         return Err(Problem::new("edit", text, Source::file(file, Layer::User).at(0, 0)).into());
@@ -132,8 +132,8 @@ pub fn trust(file: &Path, root: &AbsPath, level: Trust) -> Result<(), ConfigErro
     change_file(file, &path, &change)
 }
 
-/// Reads, changes and writes a file, with no other writer of ours between.
-pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> Result<String, ConfigError>) -> Result<(), ConfigError> {
+/// Reads, changes and writes a file, with no other writer of ours between. Whether there was anything to change.
+pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> Result<String, ConfigError>) -> Result<bool, ConfigError> {
     let unwritable = |cause: io::Error| ConfigError::Unwritable { file: file.to_path_buf(), cause };
     // A link (as managers of dotfiles make them) stays, and what it leads to is rewritten.
     let real = match std::fs::canonicalize(file) {
@@ -151,9 +151,10 @@ pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> Result<String, ConfigEr
     };
     let changed = change(&text)?;
     if changed == text {
-        return Ok(());
+        return Ok(false);
     }
-    write_private(&real, changed.as_bytes()).map_err(unwritable)
+    write_private(&real, changed.as_bytes()).map_err(unwritable)?;
+    Ok(true)
 }
 
 /// How long to wait for another writer.

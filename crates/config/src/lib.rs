@@ -60,7 +60,7 @@ pub use trust::ProjectFacts;
 /// # }
 /// ```
 pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
-    load_from(request, &Machine)
+    load_from(request, &Machine::default())
 }
 
 /// As [`load`], looking at `world` instead of this machine.

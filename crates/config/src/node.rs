@@ -4,6 +4,7 @@
 
 use ringfence_model::origin::{Layer, Origin};
 use ringfence_model::os_text::OsText;
+use ringfence_model::text;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -268,29 +269,9 @@ pub fn path_text<S: AsRef<str>>(path: &[S]) -> String {
         if bare {
             out.push_str(part);
         } else {
-            out.push_str(&quoted(part));
+            out.push_str(&text::quote(part));
         }
     }
-    out
-}
-
-/// Text as a basic string of TOML; what could deceive a reader is written as an escape.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if ringfence_model::text::is_deceptive(c) => out.push_str(&format!("\\U{:08X}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
     out
 }
 
@@ -301,7 +282,7 @@ impl fmt::Display for Value {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
             Self::Float(value) => write!(f, "{value:?}"),
-            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::Text(text) => f.write_str(&text::quote(text)),
             Self::Datetime(text) => f.write_str(text),
             Self::List(list) => {
                 f.write_str("[")?;

@@ -232,10 +232,10 @@ pub fn requirements(requirements: &Requirements) -> Vec<ShownRequirement> {
         line("allowed_approvals_reviewers", names(list.value.iter().map(|reviewer| reviewer.name())), &list.origin);
     }
     if let Some(text) = &requirements.reviewer_policy {
-        line("guardian_policy_config", crate::node::quoted(&text.value), &text.origin);
+        line("guardian_policy_config", ringfence_model::text::quote(&text.value), &text.origin);
     }
     if let Some(name) = &requirements.default_permissions {
-        line("default_permissions", crate::node::quoted(&name.value), &name.origin);
+        line("default_permissions", ringfence_model::text::quote(&name.value), &name.origin);
     }
     for (name, allowed) in requirements.permission_profiles.iter().flat_map(|list| &list.value) {
         line("allowed_permission_profiles", format!("{} = {}", path_text(&[name]), allowed.value), &allowed.origin);

@@ -3,14 +3,15 @@
 
 mod common;
 
-use common::Start;
+use common::{Start, service};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use ringfence_config::layers::Document;
 use ringfence_config::node::Source;
 use ringfence_config::requirements::fits;
 use ringfence_config::{ConfigError, Resolved};
 use ringfence_model::mode::{ApprovalPolicy, SandboxMode, WebSearchMode};
-use ringfence_model::origin::Layer;
+use ringfence_model::origin::{Layer, Origin};
 use ringfence_model::requirements::PolicyName;
 
 /// Lines of settings, some of them loose, some strict.
@@ -79,14 +80,14 @@ fn some(lines: &'static [&'static str], most: usize) -> impl Strategy<Value = St
 struct Given {
     layers: Vec<String>,
     flags: Vec<String>,
-    requirements: [String; 3],
+    requirements: [String; 4],
     vcs: bool,
 }
 
 fn given() -> impl Strategy<Value = Given> {
-    let layers = proptest::collection::vec(some(SETTINGS, 6), 5);
+    let layers = proptest::collection::vec(some(SETTINGS, 4), 5);
     let flags = proptest::sample::subsequence(SETTINGS.to_vec(), 0..=2);
-    let requirements = [some(REQUIREMENTS, 5), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3)];
+    let requirements = [some(REQUIREMENTS, 5), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3)];
     (layers, flags, requirements, any::<bool>()).prop_map(|(layers, flags, requirements, vcs)| Given {
         layers,
         flags: flags.into_iter().map(|line| line.replacen(" = ", "=", 1)).collect(),
@@ -96,14 +97,15 @@ fn given() -> impl Strategy<Value = Given> {
 }
 
 fn load(given: &Given) -> Result<Resolved, ConfigError> {
-    let [system, mdm, inherited] = &given.requirements;
+    let [system, mdm, inherited, cloud] = &given.requirements;
     let mut start = Start::new()
         .system(&given.layers[0])
         .user(&given.layers[1])
         .file("/home/me/.ringfence/p.config.toml", &given.layers[2])
         .trusted_project(&given.layers[3])
         .managed(&given.layers[4])
-        .requirements(&format!("inherit = [\"/etc/more.toml\"]\n{system}"))
+        .requirements(&format!("inherit = [\"/etc/more.toml\"]\n{system}\n{}", service()))
+        .cloud(cloud)
         .file("/etc/more.toml", inherited)
         .mdm(mdm);
     for flag in &given.flags {
@@ -124,6 +126,15 @@ proptest! {
         let Ok(resolved) = load(&given) else { return Ok(()) };
         let (settings, required) = (&resolved.settings, &resolved.requirements);
         let mode = settings.sandbox_mode.value;
+        let flag = Origin::flag("/permissions");
+        // A change within a session is held to the same: what holds may be chosen, and nothing that isn't allowed.
+        prop_assert!(required.check_approval_policy(settings.approval_policy.value, &flag).is_ok());
+        for policy in [ApprovalPolicy::Untrusted, ApprovalPolicy::OnRequest, ApprovalPolicy::OnFailure, ApprovalPolicy::Never] {
+            if let Some(policies) = &required.approval_policies {
+                let listed = policies.value.contains(&PolicyName::of(policy));
+                prop_assert_eq!(required.check_approval_policy(policy, &flag).is_ok(), listed);
+            }
+        }
         if let Some(modes) = &required.sandbox_modes {
             prop_assert!(modes.value.contains(&mode));
         }
@@ -167,6 +178,17 @@ proptest! {
                 let fits = allowed.value.get(name).is_some_and(|identity| fits(&identity.value, &server.transport));
                 prop_assert!(fits, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_stack_that_asks_for_nothing_is_never_rejected(mut given in given()) {
+        given.layers.iter_mut().for_each(String::clear);
+        given.flags.clear();
+        // Of profiles and modes an administrator can require what nothing fulfils.
+        given.requirements.iter_mut().filter(|text| text.contains("permission")).for_each(String::clear);
+        if let Err(error) = load(&given) {
+            prop_assert!(false, "{error}");
         }
     }
 
@@ -230,4 +252,22 @@ proptest! {
             drop(start.load());
         }
     }
+}
+
+/// The laws above say nothing of stacks that are rejected: enough of those that are drawn must not be, and enough of the
+/// ones that resolve must have been changed by a requirement.
+#[test]
+fn the_stacks_that_are_drawn_try_the_laws() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut resolved, mut constrained, mut adjusted) = (0, 0, 0);
+    for _ in 0..400 {
+        let given = given().new_tree(&mut runner).expect("drawn").current();
+        let Ok(found) = load(&given) else { continue };
+        resolved += 1;
+        constrained +=
+            usize::from(found.requirements.sandbox_modes.is_some() || !found.requirements.deny_read.is_empty());
+        adjusted += usize::from(!found.adjustments.is_empty());
+    }
+    println!("{resolved} of 400 resolved, {constrained} of them constrained, {adjusted} adjusted");
+    assert!(resolved >= 40 && constrained >= 20 && adjusted >= 10, "{resolved} {constrained} {adjusted}");
 }

@@ -13,6 +13,13 @@ use std::time::Duration;
 /// A cached policy younger than this isn't asked about again.
 const REFRESH_AFTER: u64 = 15 * 60;
 
+/// A cached policy that wasn't confirmed for this long, or is used no longer than this, is overdue: a run waits for its
+/// renewal at its end. Otherwise whoever only runs short commands would never get a new one.
+const OVERDUE: u64 = 60 * 60;
+
+/// The most that a run waits at its end for an overdue renewal.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// After a failure the service is left in peace for this long.
 const RETRY_AFTER: u64 = 60;
 
@@ -103,13 +110,24 @@ pub struct Refreshed {
 }
 
 /// A renewal that goes on beside the run. Dropping it lets it go on; the process's end ends it, at any point safely.
-pub struct Refresh(Receiver<Result<Refreshed, Trouble>>);
+pub struct Refresh {
+    result: Receiver<Result<Refreshed, Trouble>>,
+    overdue: bool,
+}
 
 impl Refresh {
     /// Waits at most `grace` for the result; `None`: not yet done.
     #[must_use]
     pub fn finish(self, grace: Duration) -> Option<Result<Refreshed, Trouble>> {
-        self.0.recv_timeout(grace).ok()
+        self.result.recv_timeout(grace).ok()
+    }
+
+    /// At the end of a run: an overdue renewal gets a short while, one that is merely due gets none.
+    pub fn settle(self) {
+        if self.overdue {
+            // What became of it is in the cache and in `policy status`.
+            drop(self.finish(GRACE));
+        }
     }
 }
 
@@ -137,7 +155,8 @@ impl Client {
         let mut troubles = Vec::new();
         match self.cached_entry(now) {
             Ok(Some((entry, verified))) => {
-                let refresh = self.is_due(&entry, now).then(|| self.refresh_beside(now));
+                let overdue = entry.checked_at.plus(OVERDUE) <= now || verified.expires_at() <= now.plus(OVERDUE);
+                let refresh = self.is_due(&entry, now).then(|| self.refresh_beside(now, overdue));
                 return Obtained { policy: Some(verified), troubles, refresh };
             }
             Ok(None) => {}
@@ -167,8 +186,7 @@ impl Client {
     }
 
     /// Begins a renewal in a thread of its own.
-    #[must_use]
-    pub fn refresh_beside(&self, now: UnixTime) -> Refresh {
+    fn refresh_beside(&self, now: UnixTime, overdue: bool) -> Refresh {
         let (sender, receiver) = channel();
         let client = self.clone();
         let spawned = std::thread::Builder::new().name("policy-refresh".to_owned()).spawn(move || {
@@ -177,7 +195,7 @@ impl Client {
         });
         // A thread that can't be made leaves a closed channel, which reads as "not done"; the next start tries again.
         drop(spawned);
-        Refresh(receiver)
+        Refresh { result: receiver, overdue }
     }
 
     /// Asks the service now, believes or refuses its answer, and keeps a believed one.

@@ -24,7 +24,7 @@ pub struct Token(String);
 #[non_exhaustive]
 pub enum TokenError {
     /// The file can't be read.
-    #[error("read the token {}", path.display())]
+    #[error("can't read the token {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

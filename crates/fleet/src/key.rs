@@ -27,7 +27,7 @@ pub enum SecretKeyError {
         cause: String,
     },
     /// The file can't be read.
-    #[error("read the signing key {}", path.display())]
+    #[error("can't read the signing key {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

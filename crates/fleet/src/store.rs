@@ -35,7 +35,7 @@ pub struct Store {
 #[non_exhaustive]
 pub enum StoreError {
     /// The system refused.
-    #[error("read {}", path.display())]
+    #[error("can't read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

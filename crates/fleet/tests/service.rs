@@ -192,6 +192,35 @@ fn a_policy_travels_from_key_to_machine_and_is_renewed_beside_the_run() {
 }
 
 #[test]
+fn an_overdue_renewal_is_not_lost_when_the_run_is_short() {
+    let scene = Scene::new();
+    scene.publish(&scene.bundle(1));
+    let served = scene.serve(None);
+    let client = scene.client(served.url());
+    drop(client.refresh(NOW).expect("fetched"));
+    scene.publish(&scene.bundle(2));
+    // As a command that is done at once.
+    client.obtain(NOW.plus(2 * 60 * 60), false).refresh.expect("due").settle();
+    assert_eq!(client.cached(NOW.plus(2 * 60 * 60)).expect("cache").expect("policy").version(), 2);
+    // Merely due: nobody waits. A service that never answers shows it.
+    drop(served);
+    let deaf = TcpListener::bind(loopback()).expect("listens");
+    let mut client = client;
+    let entry = client.store.cached().expect("cache").expect("there");
+    client.source.url = format!("http://{}", deaf.local_addr().expect("address"));
+    let moved = ringfence_config::bundle::CacheEntry::new(client.source.url.clone(), None, NOW, entry.bundle);
+    let verified = client.cached(NOW).err();
+    assert!(verified.is_none(), "{verified:?}");
+    write_atomically(&scene.dir.path().join("state/cloud/bundle.json"), &moved.to_bytes()).expect("written");
+    let began = std::time::Instant::now();
+    client.obtain(NOW.plus(20 * 60), false).refresh.expect("due").settle();
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    client.obtain(NOW.plus(2 * 60 * 60), false).refresh.expect("due").settle();
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(4), "a short while at most: {waited:?}");
+}
+
+#[test]
 fn status_tells_what_is_in_force_without_asking() {
     let scene = Scene::new();
     scene.publish(&scene.bundle(3));

@@ -105,7 +105,13 @@ impl Copy {
             all => all,
         };
         match inner {
-            [] | ["profiles"] if node.is_table() => return self.settings(file, node, path, target),
+            [] | ["profiles"] if node.is_table() => {
+                // A profile that holds nothing of ours is a profile all the same: `profile` may name it.
+                if let ["profiles", _] = names.as_slice() {
+                    self.doc(target).table(&names);
+                }
+                return self.settings(file, node, path, target);
+            }
             ["approval_policy", ..] | ["sandbox_mode"] if !known_choice(inner, node) => {
                 return self.tell(
                     &src,
@@ -170,6 +176,7 @@ impl Copy {
                 "`[profiles]` has one of this name; both forms at once are an error",
             );
         }
+        self.config.table(&table);
         self.settings(file, root, &mut vec!["profiles".to_owned(), name.to_owned()], Target::Config);
     }
 

@@ -43,6 +43,23 @@ pub(crate) struct Prefix {
     pub(crate) exact: bool,
 }
 
+impl Prefix {
+    /// Any command.
+    pub(crate) fn everything() -> Self {
+        Self { words: Vec::new(), exact: true }
+    }
+}
+
+/// `Tool` or `Tool(argument)`, as agents write rules about their tools. An argument that says nothing is none, and one that
+/// isn't closed isn't a rule for the agent either: to be on the safe side it restricts as the bare tool would.
+pub(crate) fn tool_and_argument(text: &str) -> (&str, Option<&str>) {
+    let (tool, argument) = match text.split_once('(') {
+        Some((tool, rest)) => (tool.trim(), rest.strip_suffix(')').map(str::trim)),
+        None => (text, None),
+    };
+    (tool, argument.filter(|argument| !argument.is_empty() && *argument != "*"))
+}
+
 /// Reads literal text and how it goes on.
 pub(crate) fn prefix(text: &str, end: End) -> Prefix {
     let mut words = Vec::new();

@@ -2,6 +2,7 @@
 
 use crate::node::{Field, Node, Value};
 use crate::report::Src;
+use ringfence_model::text::quote;
 use std::collections::BTreeMap;
 
 /// A document being written: tables in the order of their names, keys in the order they were set.
@@ -124,27 +125,7 @@ fn push_comment(out: &mut String, note: &str) {
 pub(crate) fn key(name: &str) -> String {
     let bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if bare { name.to_owned() } else { quoted(name) }
-}
-
-/// A basic string.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) || ('\u{202a}'..='\u{202e}').contains(&c) => {
-                out.push_str(&format!("\\u{:04X}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    if bare { name.to_owned() } else { quote(name) }
 }
 
 fn value(node: &Node) -> String {
@@ -156,7 +137,7 @@ fn value(node: &Node) -> String {
         Value::Float(number) if number.is_nan() => "nan".to_owned(),
         Value::Float(number) if number.is_infinite() => if *number > 0.0 { "inf" } else { "-inf" }.to_owned(),
         Value::Float(number) => format!("{number:?}"),
-        Value::Text(text) => quoted(text),
+        Value::Text(text) => quote(text),
         Value::Date(text) => text.clone(),
         Value::List(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(", ")),
         Value::Table(fields) if fields.is_empty() => "{}".to_owned(),

@@ -4,12 +4,13 @@
 //! as a rule it drops what might have let such a command through.
 
 use crate::command::{Decision, Prefix};
-use crate::doc::{Doc, quoted, text};
+use crate::doc::{Doc, text};
 use crate::node::{Node, Value};
 use crate::path::{Place, Read};
 use crate::report::{Carried, ReportLine, Src};
 use crate::tables::KNOWN_SAFE;
 use crate::{Agent, Imported, Role};
+use ringfence_model::text::quote;
 use std::collections::BTreeMap;
 
 /// The permission profile that importers write.
@@ -85,6 +86,15 @@ impl Draft {
 
     pub(crate) fn tell(&mut self, src: &Src, carried: Carried, why: impl Into<String>) {
         self.report.push(src.line(carried, why));
+    }
+
+    /// A rule about a tool that nothing here is like.
+    pub(crate) fn other_tool(&mut self, decision: Decision, src: &Src) {
+        let why = match decision {
+            Decision::Allow => "this tool isn't one that Ringfence decides about; nothing is allowed by it",
+            _ => "this tool isn't one that Ringfence decides about; keep the rule in the agent's own settings",
+        };
+        self.tell(src, Carried::NotCarried, why);
     }
 
     /// Takes a command pattern. An `allow` that isn't exactly a prefix is left out.
@@ -468,11 +478,11 @@ fn render_rules(rules: &[Rule], heading: &[String]) -> String {
             out.push_str(&format!("\n# {comment}\n"));
             last = Some(comment);
         }
-        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        out.push_str(&format!("prefix_rule(pattern=[{}], decision={}", words.join(", "), quoted(decision.name())));
+        let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
+        out.push_str(&format!("prefix_rule(pattern=[{}], decision={}", words.join(", "), quote(decision.name())));
         if let Some(justification) = justification.as_ref().filter(|text| !text.trim().is_empty()) {
             let plain: String = justification.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            out.push_str(&format!(", justification={}", quoted(&plain)));
+            out.push_str(&format!(", justification={}", quote(&plain)));
         }
         out.push_str(")\n");
     }

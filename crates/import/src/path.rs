@@ -49,6 +49,9 @@ impl Place {
         if names.is_empty() {
             return true;
         }
+        if base == b'/' && other_base == b'~' && may_hold_a_home(&names) {
+            return true;
+        }
         let joined = names.join("/");
         let target = format!("/{}", other_names.join("/"));
         let covers = |pattern: String| PathGlob::new(&pattern).map_or(true, |glob| glob.covers(target.as_bytes()));
@@ -69,6 +72,16 @@ impl Place {
         });
         tail_meets_head || covers(format!("/**/{joined}"))
     }
+}
+
+/// Homes as systems lay them out.
+const HOMES: &[&str] = &["/home/user", "/Users/user", "/root", "/var/home/user", "/export/home/user"];
+
+/// Whether a pattern from the root may mean a home as a whole, or a directory above it.
+fn may_hold_a_home(names: &[&str]) -> bool {
+    let one_user = matches!(names, ["home" | "Users", _] | ["var" | "export", "home", _]);
+    let glob = PathGlob::new(&format!("/{}", names.join("/")));
+    one_user || glob.map_or(true, |glob| HOMES.iter().any(|home| glob.covers(home.as_bytes())))
 }
 
 /// A pattern read.

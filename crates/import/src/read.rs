@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A file that is there and can't be read. It might have forbidden something, so nothing is imported.
 #[derive(Debug, thiserror::Error)]
-#[error("read {}", path.display())]
+#[error("can't read {}", path.display())]
 pub struct ReadError {
     /// The file.
     pub path: PathBuf,

@@ -76,6 +76,9 @@ fn output(agent: Agent, files: &[Input]) -> Output {
     if let Some(text) = &imported.requirements_toml {
         world.0.insert("/etc/ringfence/requirements.toml".into(), text.clone().into_bytes());
     }
+    if let Some(text) = &imported.managed_config_toml {
+        world.0.insert("/etc/ringfence/managed_config.toml".into(), text.clone().into_bytes());
+    }
     let places = Places { system: "/etc/ringfence".into(), home: abs(&home) };
     let mut request = Request::new(places, abs(WORK));
     request.user_home = Some(abs(HOME));
@@ -521,12 +524,160 @@ proptest! {
     }
 
     #[test]
+    fn what_codex_holds_is_held_afterwards(
+        user in codex_settings(), profile in codex_settings(), system in codex_settings(), managed in codex_managed(),
+        allow in proptest::collection::vec(line(), 0..3), prompt in proptest::collection::vec(line(), 0..3),
+        forbid in proptest::collection::vec(line(), 0..3), selected in any::<bool>(), lines in proptest::collection::vec(line(), 6)
+    ) {
+        let rule = |decision: &'static str| move |line: &String| {
+            let words: Vec<&str> = line.split(' ').collect();
+            format!("prefix_rule(pattern={}, decision=\"{decision}\")\n", json!(words))
+        };
+        let rules: String = allow.iter().map(rule("allow")).chain(prompt.iter().map(rule("prompt"))).chain(forbid.iter().map(rule("forbidden"))).collect();
+        let text = |name: &str, role: Role, text: &str| Input { name: name.to_owned(), role, text: text.to_owned() };
+        let user = format!("{}{}[profiles.p]\n{}", if selected { "profile = \"p\"\n" } else { "" }, user.text(), profile.text());
+        let source_of = |key: &str| {
+            // As Codex finds it: managed defaults, the selected profile, the user's file, the system's.
+            let found = managed.get(key);
+            let found = found.or_else(|| selected.then(|| profile.get(key)).flatten());
+            found.or_else(|| toml_line(&user, key)).or_else(|| system.get(key))
+        };
+        let output = output(Agent::Codex, &[
+            text("/etc/codex/config.toml", Role::System, &system.text()),
+            text("config.toml", Role::User, &user),
+            text("rules/default.rules", Role::User, &rules),
+            text("/etc/codex/managed_config.toml", Role::ManagedDefaults, &managed.text()),
+        ]);
+        let settings = &output.resolved.settings;
+        let strictness = |name: &str| match name { "untrusted" => 3, "on-request" => 2, "on-failure" => 1, _ => 0 };
+        // A trusted project's defaults, where nothing is set.
+        let policy = source_of("approval_policy").unwrap_or_else(|| "on-request".to_owned());
+        let mode = source_of("sandbox_mode").unwrap_or_else(|| "workspace-write".to_owned());
+        let here = settings.approval_policy.value;
+        prop_assert!(strictness(&policy) <= strictness(ringfence_model::requirements::PolicyName::of(here).name()), "{policy} → {here}\n{}", show(&output));
+        let rank = |name: &str| match name { "read-only" => 0, "workspace-write" => 1, _ => 2 };
+        prop_assert!(rank(settings.sandbox_mode.value.to_string().as_str()) <= rank(&mode), "{mode} → {}\n{}", settings.sandbox_mode.value, show(&output));
+        let network = source_of("sandbox_workspace_write.network_access").as_deref() == Some("true");
+        prop_assert!(network || mode == "danger-full-access" || !settings.network.access.value, "network\n{}", show(&output));
+        for line in lines {
+            let any = |list: &[String]| list.iter().any(|prefix| line == *prefix || line.starts_with(&format!("{prefix} ")));
+            let source = match () {
+                () if any(&forbid) => Say::Refuse,
+                () if any(&prompt) => Say::Ask,
+                () => Say::Run,
+            };
+            prop_assert!(output.command(&line) >= source, "{line}\n{}", show(&output));
+            // What no rule of the source allows isn't allowed by a rule here.
+            let allowed_here = output.rules.iter().any(|(pattern, say)| *say == Say::Run && line.starts_with(&pattern.join(" ")));
+            prop_assert!(!allowed_here || any(&allow) || allow.iter().any(|prefix| line.starts_with(prefix.as_str())));
+        }
+    }
+
+    #[test]
+    fn what_codex_requires_is_required_afterwards(
+        modes in proptest::option::of(proptest::sample::subsequence(vec!["read-only", "workspace-write", "danger-full-access", "container"], 1..=4)),
+        policies in proptest::option::of(proptest::sample::subsequence(vec!["untrusted", "on-request", "on-failure", "never", "moonlight"], 1..=5)),
+        searches in proptest::option::of(proptest::sample::subsequence(vec!["cached", "live", "indexed"], 0..=3)),
+        denied in proptest::collection::vec(prop_oneof![Just("~/.ssh"), Just("/srv/secret"), Just("/**/*.env")], 0..3),
+        prompts in proptest::collection::vec(line(), 0..3)
+    ) {
+        let mut text = String::new();
+        let mut list = |key: &str, values: &Option<Vec<&str>>| if let Some(values) = values { text.push_str(&format!("{key} = {}\n", json!(values))); };
+        list("allowed_sandbox_modes", &modes);
+        list("allowed_approval_policies", &policies);
+        list("allowed_web_search_modes", &searches);
+        if !denied.is_empty() {
+            text.push_str(&format!("[permissions.filesystem]\ndeny_read = {}\n", json!(denied)));
+        }
+        if !prompts.is_empty() {
+            let rules: Vec<String> = prompts.iter().map(|line| {
+                let words: Vec<String> = line.split(' ').map(|word| format!("{{ token = \"{word}\" }}")).collect();
+                format!("{{ pattern = [{}], decision = \"prompt\" }}", words.join(", "))
+            }).collect();
+            text.push_str(&format!("[rules]\nprefix_rules = [{}]\n", rules.join(", ")));
+        }
+        let input = Input { name: "/etc/codex/requirements.toml".to_owned(), role: Role::Managed, text };
+        let output = output(Agent::Codex, &[input]);
+        let required = &output.resolved.requirements;
+        if let Some(modes) = &modes {
+            let here = &required.sandbox_modes.as_ref().expect("required").value;
+            prop_assert!(here.iter().all(|mode| modes.contains(&mode.to_string().as_str()) || mode.to_string() == "read-only"), "{}", show(&output));
+        }
+        if let Some(policies) = &policies {
+            let here = &required.approval_policies.as_ref().expect("required").value;
+            let known = policies.iter().any(|policy| *policy != "moonlight");
+            prop_assert!(here.iter().all(|policy| policies.contains(&policy.name()) || !known && policy.name() == "untrusted"), "{}", show(&output));
+        }
+        if let Some(searches) = &searches {
+            let here = &required.web_search_modes.as_ref().expect("required").value;
+            prop_assert!(here.iter().all(|mode| searches.contains(&mode.to_string().as_str()) || mode.to_string() == "disabled"), "{}", show(&output));
+        }
+        for denied in denied {
+            let path = match denied { "~/.ssh" => "/home/me/.ssh/id", "/srv/secret" => "/srv/secret", _ => "/srv/a/.env" };
+            prop_assert!(output.is_denied(path), "{path}\n{}", show(&output));
+        }
+        for line in prompts {
+            let words: Vec<Vec<String>> = line.split(' ').map(|word| vec![word.to_owned()]).collect();
+            prop_assert!(required.prefix_rules.iter().any(|rule| rule.pattern == words), "{line}\n{}", show(&output));
+        }
+    }
+
+    #[test]
     fn no_settings_panic_and_all_output_can_be_read(text in "\\PC{0,80}", agent in 0usize..4) {
         let agent = Agent::ALL[agent];
         for name in ["settings.json", ".mcp.json", "config.toml", "requirements.toml", "x.rules"] {
             let _ = import(agent, &[Input { name: name.to_owned(), role: Role::Managed, text: text.clone() }]);
         }
     }
+}
+
+/// Lines of a Codex file: key, and value as TOML.
+#[derive(Debug, Clone)]
+struct Codex(Vec<(&'static str, &'static str)>);
+
+impl Codex {
+    fn text(&self) -> String {
+        // Dotted keys, so that a table of the caller's may go on after them.
+        self.0.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| value.trim_matches('"').to_owned())
+    }
+}
+
+/// A key of the top of a file, as written.
+fn toml_line(text: &str, key: &str) -> Option<String> {
+    let top = text.split("[profiles").next().unwrap_or_default();
+    let line = top.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
+fn one_of(
+    key: &'static str,
+    values: &'static [&'static str],
+) -> impl Strategy<Value = Option<(&'static str, &'static str)>> {
+    proptest::option::of(proptest::sample::select(values).prop_map(move |value| (key, value)))
+}
+
+fn codex_settings() -> impl Strategy<Value = Codex> {
+    (
+        one_of("approval_policy", &["\"untrusted\"", "\"on-request\"", "\"on-failure\"", "\"never\""]),
+        one_of("sandbox_mode", &["\"read-only\"", "\"workspace-write\"", "\"danger-full-access\""]),
+        one_of("model", &["\"some-model\""]),
+        one_of("web_search", &["\"live\"", "\"cached\"", "\"disabled\""]),
+        one_of("sandbox_workspace_write.network_access", &["true", "false"]),
+        one_of("shell_environment_policy.ignore_default_excludes", &["true", "false"]),
+    )
+        .prop_map(|(a, b, c, d, e, f)| Codex([a, b, c, d, e, f].into_iter().flatten().collect()))
+}
+
+fn codex_managed() -> impl Strategy<Value = Codex> {
+    (
+        one_of("approval_policy", &["\"untrusted\"", "\"on-request\""]),
+        one_of("sandbox_mode", &["\"read-only\"", "\"workspace-write\""]),
+    )
+        .prop_map(|(a, b)| Codex([a, b].into_iter().flatten().collect()))
 }
 
 fn host() -> impl Strategy<Value = String> {

@@ -65,6 +65,30 @@ pub fn escape_controls(text: &str) -> String {
     out
 }
 
+/// Text as a string in double quotes that TOML and Starlark both read back as it was. What could deceive a reader of the
+/// file is written as an escape.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_deceptive(c) => {
+                let code = u32::from(c);
+                out.push_str(&if code <= 0xffff { format!("\\u{code:04x}") } else { format!("\\U{code:08x}") });
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -101,5 +125,10 @@ mod tests {
         assert_eq!(escape("a\nb\x1b[2J\u{202e}c\u{200d}"), "a\\nb\\u{1b}[2J\\u{202e}c\\u{200d}");
         assert_eq!(escape_bytes(b"a\xff\\"), "a\\xff\\\\");
         assert_eq!(escape("naïve 日本"), "naïve 日本");
+    }
+
+    #[test]
+    fn a_quoted_string_shows_what_it_holds() {
+        assert_eq!(quote("a\"b\\\n\u{202e}\u{e0041}é"), r#""a\"b\\\n\u202e\U000e0041é""#);
     }
 }

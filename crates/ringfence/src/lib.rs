@@ -45,3 +45,13 @@ pub use session::{
     Authorization, AuthorizeError, Cancel, Flow, OpenError, Opening, PerformError, RunError, Session, Streams,
     leftovers,
 };
+
+/// This machine, as settings are gathered from it: with what tells on Windows who may change a file that constrains.
+#[must_use]
+pub const fn machine() -> ringfence_config::Machine {
+    #[cfg(windows)]
+    let descriptor: Option<ringfence_config::gather::Descriptor> = Some(ringfence_sandbox::security_descriptor);
+    #[cfg(not(windows))]
+    let descriptor = None;
+    ringfence_config::Machine::with_descriptor(descriptor)
+}

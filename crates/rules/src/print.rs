@@ -49,22 +49,7 @@ fn list<T>(out: &mut String, items: &[T], mut print: impl FnMut(&mut String, &T)
     }
 }
 
-/// A Starlark string literal. What could deceive a reader of the file is written as an escape.
+/// A Starlark string literal.
 pub(crate) fn string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if ringfence_model::text::is_deceptive(c) => {
-                let code = u32::from(c);
-                let _ = if code <= 0xffff { write!(out, "\\u{code:04x}") } else { write!(out, "\\U{code:08x}") };
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
+    out.push_str(&ringfence_model::text::quote(text));
 }

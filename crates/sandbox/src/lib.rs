@@ -22,6 +22,12 @@ pub mod probe;
 pub mod run;
 #[cfg(target_os = "linux")]
 mod sys;
+#[cfg(windows)]
+#[path = "sys/windows/mod.rs"]
+mod sys;
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code))]
+mod windows;
 
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
@@ -31,3 +37,11 @@ pub use plan::{Act, Plan, Step};
 #[cfg(target_os = "linux")]
 pub use run::inherited;
 pub use run::{Command, Outcome, Signals, Stdio};
+#[cfg(windows)]
+pub use windows::Sandbox;
+
+/// Owner and access list of an opened file in text form (SDDL): what whoever reads files that constrain judges by.
+#[cfg(windows)]
+pub fn security_descriptor(file: &std::fs::File) -> std::io::Result<String> {
+    sys::descriptor::of(file)
+}

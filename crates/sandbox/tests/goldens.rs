@@ -75,7 +75,9 @@ fn plans_of_recorded_hosts_are_as_recorded() {
             let plan = match compile(&wish, &facts, &Options::default()) {
                 Ok(plan) if plan.tier == ringfence_model::Tier::Namespaces => print::text(&plan),
                 Ok(plan) if plan.tier == ringfence_model::Tier::Unconfined => print::text(&plan),
-                Ok(plan) if plan.tier == ringfence_model::Tier::Seatbelt => print::text(&plan) + &native(&plan),
+                Ok(plan) if matches!(plan.tier, ringfence_model::Tier::Seatbelt | ringfence_model::Tier::Windows) => {
+                    print::text(&plan) + &native(&plan)
+                }
                 Ok(plan) => format!("the `{}` tier\n", plan.tier),
                 Err(error) => format!("unenforceable: {error}\n"),
             };

@@ -5,9 +5,11 @@ use crate::args::config::{
 };
 use crate::out::{Failure, Paint, json, notices, table};
 use crate::start;
+use ringfence::facts::Start;
 use ringfence_config::diff::{Direction, diff_files};
 use ringfence_config::edit::{Change, change_file};
 use ringfence_config::error::Problem;
+use ringfence_config::gather::World as _;
 use ringfence_config::inspect::{FileKind, check_bytes};
 use ringfence_config::node::Value;
 use ringfence_config::show::{Shown, get, show};
@@ -124,8 +126,11 @@ fn set(args: &SetArgs) -> Result<ExitCode, Failure> {
 fn change(key: &str, change: &Change) -> Result<ExitCode, Failure> {
     ringfence::under::refuse("changing settings").map_err(|error| Failure::from_error(&error))?;
     let file = user_file()?;
-    change_file(&file, &path(key), change).map_err(|error| start::config_failure(&error))?;
-    eprintln!("ringfence: wrote {}", shown_path(&file));
+    let changed = change_file(&file, &path(key), change).map_err(|error| start::config_failure(&error))?;
+    match changed {
+        true => eprintln!("ringfence: wrote {}", shown_path(&file)),
+        false => eprintln!("ringfence: nothing to change in {}", shown_path(&file)),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,7 +146,12 @@ fn shown_path(file: &Path) -> String {
 fn edit() -> Result<ExitCode, Failure> {
     ringfence::under::refuse("changing settings").map_err(|error| Failure::from_error(&error))?;
     let file = user_file()?;
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(std::env::var_os).unwrap_or_else(|| "vi".into());
+    let chosen = ["VISUAL", "EDITOR"].iter().find_map(std::env::var_os);
+    if chosen.is_none() && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        return Err(Failure::new("there is no terminal for an editor")
+            .hint("set `EDITOR` to a program that has a window of its own, or use `ringfence config set KEY VALUE`"));
+    }
+    let editor = chosen.unwrap_or_else(|| "vi".into());
     if let Some(parent) = file.parent() {
         ringfence_config::edit::make_private_directory(parent)
             .map_err(|error| Failure::from_error(&error).cause(shown_path(parent)))?;
@@ -166,7 +176,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let mut bad = 0usize;
     let paint = Paint::stdout();
     for file in &files {
-        let (problems, notes) = one(file)?;
+        let (problems, notes) = one(file);
         bad += usize::from(!problems.is_empty());
         if args.json {
             documents.push(json!({ "file": shown_path(file), "problems": problems, "notices": notes }));
@@ -179,38 +189,80 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     if args.json {
         json::print(&json!({ "schema": "ringfence.dev/v1/config-check", "files": documents }))?;
+    } else if files.is_empty() {
+        json::text_out("there are no settings files here: everything is at its default");
     }
     Ok(ExitCode::from(u8::from(bad > 0)))
 }
 
-/// Every file that a start here would read and that exists.
+const SYSTEM: &str = "/etc/ringfence";
+
+/// The files that constrain: whoever could have written one is looked at too.
+fn constrains(file: &Path) -> bool {
+    ["requirements.toml", "managed_config.toml"].iter().any(|name| file == Path::new(SYSTEM).join(name))
+}
+
+/// Every file that a start here would read.
 fn in_force() -> Result<Vec<PathBuf>, Failure> {
-    let system = Path::new("/etc/ringfence");
-    let names = ["config.toml", "requirements.toml", "managed_config.toml"];
-    let mut files: Vec<PathBuf> = names.iter().map(|name| system.join(name)).collect();
-    files.push(user_file()?);
-    let home = start::home()?;
-    for directory in [system.join("rules"), home.as_path().join("rules")] {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-        files.extend(entries.filter(|path| path.extension().is_some_and(|end| end == "rules")));
+    let start = Start::ambient(None).map_err(|error| Failure::from_error(&error))?;
+    let (system, home) = (Path::new(SYSTEM), start.ringfence_home.as_path());
+    let mut files: Vec<PathBuf> =
+        ["config.toml", "requirements.toml", "managed_config.toml"].map(|name| system.join(name)).into();
+    files.push(home.join("config.toml"));
+    files.extend(below(home, |name| name.ends_with(".config.toml")));
+    files.extend(
+        [system, home].into_iter().flat_map(|base| below(&base.join("rules"), |name| name.ends_with(".rules"))),
+    );
+    let markers = [".git".to_owned()];
+    let project = ringfence_config::gather::project(&start.cwd, &markers, &ringfence::machine());
+    let mut own: Vec<&Path> =
+        start.cwd.as_path().ancestors().filter(|dir| dir.starts_with(project.root.as_path())).collect();
+    own.reverse();
+    for directory in own.into_iter().map(|directory| directory.join(".ringfence")).filter(|directory| directory != home)
+    {
+        files.push(directory.join("config.toml"));
+        files.extend(below(&directory.join("rules"), |name| name.ends_with(".rules")));
     }
-    files.retain(|file| file.exists());
+    // A link that leads nowhere and a directory that can't be searched are no absence.
+    files.retain(|file| match constrains(file) {
+        true => !matches!(ringfence::machine().read_trusted(file), Ok(None)),
+        false => !matches!(file.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound),
+    });
     Ok(files)
 }
 
-fn one(file: &Path) -> Result<(Vec<Problem>, Vec<ringfence_model::notice::Notice>), Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| Failure::new(format!("can't read {}", shown_path(file))).cause(error.to_string()).status(1))?;
+fn below(directory: &Path, named: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&named)).collect();
+    files.sort();
+    files
+}
+
+/// The content of a file, if it may be believed and is there.
+fn content(file: &Path) -> Result<Vec<u8>, String> {
+    let missing = || "there is no such file".to_owned();
+    if constrains(file) {
+        return ringfence::machine().read_trusted(file).map_err(|error| error.to_string())?.ok_or_else(missing);
+    }
+    ringfence::machine().read(file).map_err(|error| error.to_string())?.ok_or_else(missing)
+}
+
+fn one(file: &Path) -> (Vec<Problem>, Vec<ringfence_model::notice::Notice>) {
+    let origin = Origin::File { file: OsText::new(file), line: 0, column: 0, layer: Layer::User };
+    let bytes = match content(file) {
+        Ok(bytes) => bytes,
+        Err(why) => return (vec![Problem::new("unreadable-file", why, origin)], Vec::new()),
+    };
     if file.extension().is_some_and(|end| end == "rules") {
         let mut set = RuleSet::new();
-        let origin = Origin::File { file: OsText::new(file), line: 0, column: 0, layer: Layer::User };
         let notices = set.load(&RuleFile { origin, text: &bytes, permit: Permit::Everything });
         let problems =
             set.broken().iter().map(|broken| Problem::new("rules", broken.cause.clone(), broken.origin.clone()));
-        return Ok((problems.collect(), notices));
+        return (problems.collect(), notices);
     }
     let checked = check_bytes(file, &bytes, FileKind::of(file));
-    Ok((checked.problems, checked.notices))
+    (checked.problems, checked.notices)
 }
 
 fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {

@@ -8,7 +8,7 @@ use ringfence_config::gather::World as _;
 use ringfence_config::layers::Document;
 use ringfence_config::node::{Node, Source as Origin, Table, at};
 use ringfence_config::requirements::{self, Host, Standing};
-use ringfence_config::{ConfigError, Machine, Places, Request, Resolved};
+use ringfence_config::{ConfigError, Places, Request, Resolved};
 use ringfence_fleet as fleet;
 use ringfence_model::AbsPath;
 use ringfence_model::origin::Layer;
@@ -246,7 +246,7 @@ fn client(ca: Option<&Path>) -> Result<Option<fleet::Client>, Failure> {
     let places = Places::of_machine(start.ringfence_home.clone());
     let mut request = Request::new(places.clone(), start.cwd.clone());
     request.user_home.clone_from(&start.home);
-    let service = match ringfence_config::load(&request) {
+    let service = match ringfence_config::load_from(&request, &ringfence::machine()) {
         Ok(resolved) => named(&resolved),
         Err(_) => written(&places)?,
     };
@@ -267,7 +267,7 @@ fn client_of(places: &Places, service: Service, ca: Option<&Path>) -> Result<fle
 /// Loads the settings of a start. A policy that is cached and in force is used at once and renewed beside the run; where
 /// there is none, the service is asked once, within its short deadline.
 pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
-    let mut first = ringfence_config::load(request);
+    let mut first = ringfence_config::load_from(request, &ringfence::machine());
     let absent = match &first {
         Ok(resolved) => resolved.notices.iter().any(|notice| notice.code == "no-policy"),
         Err(ConfigError::NoPolicy { .. }) => true,
@@ -279,7 +279,7 @@ pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
             && let Ok(client) = client_of(&request.places, named, None)
         {
             // It goes on in a thread of its own, and ends with the process at the latest: the cache is never half-written.
-            drop(client.obtain(fleet::now(), /* insist */ false).refresh);
+            crate::beside::renew(client.obtain(fleet::now(), /* insist */ false).refresh);
         }
         return first;
     }
@@ -291,7 +291,7 @@ pub fn load(request: &Request) -> Result<Resolved, ConfigError> {
     let Ok(client) = client_of(&request.places, service, None) else { return first };
     let obtained = client.obtain(fleet::now(), /* insist */ first.is_err());
     if obtained.policy.is_some() {
-        return ringfence_config::load(request);
+        return ringfence_config::load_from(request, &ringfence::machine());
     }
     match &mut first {
         Ok(resolved) => resolved.notices.extend(obtained.troubles.iter().map(fleet::Trouble::notice)),
@@ -333,7 +333,7 @@ fn named(resolved: &Resolved) -> Option<Service> {
 fn written(places: &Places) -> Result<Option<Service>, Failure> {
     // A required policy that isn't there stops the ordinary way; its address stands in the same files.
     let file = places.system.join("requirements.toml");
-    let system = match Machine.read_trusted(&file) {
+    let system = match ringfence::machine().read_trusted(&file) {
         Ok(Some(bytes)) => Document::parse(&bytes, Origin::file(&file, Layer::SystemRequirements)),
         Ok(None) => return Ok(None),
         Err(_) => {
@@ -343,7 +343,7 @@ fn written(places: &Places) -> Result<Option<Service>, Failure> {
     };
     let system = system.map_err(|problem| Failure::new(problem.to_string()))?.table;
     let user = places.home.as_path().join("config.toml");
-    let user = Machine.read(&user).ok().flatten().and_then(|bytes| {
+    let user = ringfence::machine().read(&user).ok().flatten().and_then(|bytes| {
         Document::parse(&bytes, Origin::file(&user, Layer::User)).ok().map(|document| document.table)
     });
     let text = |key: &str| {

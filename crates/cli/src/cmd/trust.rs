@@ -9,7 +9,7 @@ use ringfence::grants::Store;
 use ringfence::prompt::Said;
 use ringfence_config::edit::{self, Change, change_file};
 use ringfence_config::gather::{self, ProjectChange};
-use ringfence_config::{Machine, Places, ProjectLayer};
+use ringfence_config::{Places, ProjectLayer};
 use ringfence_model::AbsPath;
 use ringfence_model::report::status;
 use ringfence_model::settings::Trust;
@@ -44,7 +44,7 @@ fn remember(ready: &Ready, level: Trust) -> Result<(), Failure> {
     edit::trust(&user_file()?, root, level).map_err(failed)?;
     if level == Trust::Trusted {
         let places = Places::of_machine(ready.start.ringfence_home.clone());
-        gather::accept(&places, &ready.start.cwd, root, &Machine).map_err(failed)?;
+        gather::accept(&places, &ready.start.cwd, root, &ringfence::machine()).map_err(failed)?;
     }
     Ok(())
 }
@@ -105,6 +105,23 @@ pub fn permissions(args: &PermissionsArgs) -> Result<ExitCode, Failure> {
     let settings = &ready.resolved.settings;
     let Some(name) = &args.preset else {
         let now = presets::of(settings.sandbox_mode.value, settings.approval_policy.value);
+        if args.shared.json {
+            let presets: Vec<_> = presets::PRESETS
+                .iter()
+                .map(|preset| {
+                    let (mode, policy) = (preset.mode.to_string(), preset.policy.to_string());
+                    serde_json::json!({ "name": preset.name, "sandbox_mode": mode, "approval_policy": policy, "about": preset.about })
+                })
+                .collect();
+            return json::print(&serde_json::json!({
+                "schema": "ringfence.dev/v1/permissions",
+                "sandbox_mode": settings.sandbox_mode.clone().map(|mode| mode.to_string()),
+                "approval_policy": settings.approval_policy.clone().map(|policy| policy.to_string()),
+                "preset": now.map(|now| now.name),
+                "presets": presets,
+                "grants": of_sessions()?,
+            }));
+        }
         let paint = Paint::stdout();
         let rows: Vec<Vec<String>> = presets::PRESETS
             .iter()
@@ -152,21 +169,36 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn grants(paint: Paint) -> Result<(), Failure> {
+/// A grant that a session still has.
+#[derive(serde::Serialize)]
+struct Given {
+    id: String,
+    session: String,
+    by: String,
+    shown: Vec<String>,
+}
+
+fn of_sessions() -> Result<Vec<Given>, Failure> {
     let home = start::home()?;
-    let mut rows = Vec::new();
+    let mut given = Vec::new();
     for session in Store::sessions(&home) {
         let store = Store::of_session(&home, &session).map_err(|error| Failure::from_error(&error))?;
         for grant in store.load(now()).map_err(|error| Failure::from_error(&error))? {
-            let shown: Vec<_> = grant.shown.iter().map(|line| ringfence_model::text::escape(line)).collect();
-            rows.push(vec![
-                grant.id.clone(),
-                ringfence_model::text::escape(&session),
-                grant.by.clone(),
-                shown.join("; "),
-            ]);
+            given.push(Given { id: grant.id, session: session.clone(), by: grant.by, shown: grant.shown });
         }
     }
+    Ok(given)
+}
+
+fn grants(paint: Paint) -> Result<(), Failure> {
+    let escape = ringfence_model::text::escape;
+    let rows: Vec<Vec<String>> = of_sessions()?
+        .into_iter()
+        .map(|grant| {
+            let shown: Vec<_> = grant.shown.iter().map(|line| escape(line)).collect();
+            vec![grant.id, escape(&grant.session), grant.by, shown.join("; ")]
+        })
+        .collect();
     if !rows.is_empty() {
         json::text_out(&format!("\n{}", paint.bold("grants of sessions (withdraw with `--withdraw ID`)")));
         json::text_out(table::columns(&rows, "  ").trim_end());

@@ -39,7 +39,8 @@ impl Failure {
         let mut source = error.source();
         while let Some(cause) = source {
             let text = cause.to_string();
-            if failure.0.causes.last().unwrap_or(&failure.0.text) != &text {
+            // An error that says its cause in its own sentence has said it.
+            if !failure.0.causes.last().unwrap_or(&failure.0.text).contains(&text) {
                 failure.0.causes.push(text);
             }
             source = cause.source();

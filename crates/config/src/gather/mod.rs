@@ -9,9 +9,9 @@ mod requirements;
 pub mod trusted;
 
 pub use cloud::{CachedError, PolicyCache, Service, cached};
-pub use files::Machine;
 #[cfg(unix)]
 pub use files::read_owned;
+pub use files::{Descriptor, Machine};
 pub use preferences::Preference;
 pub use project::{Contents, ProjectChange, ProjectLayer, Record, accept, find as project};
 pub use trusted::TrustedError;

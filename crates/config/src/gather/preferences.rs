@@ -5,6 +5,8 @@ use super::trusted::TrustedError;
 
 mod plist_file;
 mod registry_export;
+#[cfg(test)]
+mod tests;
 
 pub use plist_file::read_plist;
 pub use registry_export::read_registry_export;

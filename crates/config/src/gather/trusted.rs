@@ -4,6 +4,10 @@
 
 use std::path::PathBuf;
 
+pub mod access;
+#[cfg(windows)]
+mod windows;
+
 /// Why a file that constrains wasn't read.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedError {
@@ -22,6 +26,8 @@ pub enum TrustedError {
 
 #[cfg(unix)]
 pub use unix::open;
+#[cfg(windows)]
+pub use windows::open;
 
 #[cfg(unix)]
 mod unix {

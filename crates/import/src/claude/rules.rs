@@ -1,6 +1,6 @@
 //! Rules of `permissions.allow`, `ask` and `deny`: `Tool` or `Tool(what)`.
 
-use super::servers::{Say, Servers};
+use super::servers::Servers;
 use crate::command::{self, Decision, End, Prefix};
 use crate::draft::{Access, Draft};
 use crate::node::Node;
@@ -32,50 +32,27 @@ pub(super) fn read(
 }
 
 fn rule(draft: &mut Draft, servers: &mut Servers, file: &Parsed<'_>, text: &str, decision: Decision, src: &Src) {
-    let (tool, what) = match text.split_once('(') {
-        Some((tool, rest)) => match rest.strip_suffix(')') {
-            Some(what) => (tool.trim(), Some(what.trim())),
-            // Not a rule for the agent either; to be on the safe side it restricts as the bare tool would.
-            None => (tool.trim(), None),
-        },
-        None => (text, None),
-    };
-    let what = what.filter(|what| !what.is_empty() && *what != "*");
+    let (tool, what) = command::tool_and_argument(text);
     match tool {
         "Bash" | "PowerShell" => draft.command(command(what), decision, file.role, None, src),
         "WebFetch" => fetch(draft, what, decision, src),
         "WebSearch" => search(draft, decision, src),
         tool if EDIT.contains(&tool) => edit(draft, file, what, decision, src),
         tool if READ.contains(&tool) => reading(draft, file, what, decision, src),
-        tool if tool.starts_with("mcp__") => servers.rule(draft, tool, say(decision), src),
+        tool if tool.starts_with("mcp__") => servers.rule(draft, tool, decision.into(), src),
         "*" => {
-            let everything = Prefix { words: Vec::new(), exact: true };
-            draft.command(everything, decision, file.role, None, src);
+            draft.command(Prefix::everything(), decision, file.role, None, src);
             if decision != Decision::Allow {
                 draft.forbid_domains(src);
             }
         }
-        _ => {
-            let why = match decision {
-                Decision::Allow => "this tool isn't one that Ringfence decides about; nothing is allowed by it",
-                _ => "this tool isn't one that Ringfence decides about; keep the rule in the agent's own settings",
-            };
-            draft.tell(src, Carried::NotCarried, why);
-        }
-    }
-}
-
-fn say(decision: Decision) -> Say {
-    match decision {
-        Decision::Allow => Say::Approve,
-        Decision::Prompt => Say::Prompt,
-        Decision::Forbidden => Say::Off,
+        _ => draft.other_tool(decision, src),
     }
 }
 
 /// `npm run:*` and `npm run *`: these words and more. `npm run*`: these characters and more. Otherwise exactly this.
 fn command(what: Option<&str>) -> Prefix {
-    let Some(what) = what else { return Prefix { words: Vec::new(), exact: true } };
+    let Some(what) = what else { return Prefix::everything() };
     if let Some(words) = what.strip_suffix(":*").filter(|words| !words.contains('*')) {
         return command::prefix(words, End::MoreWords);
     }

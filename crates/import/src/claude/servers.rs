@@ -1,5 +1,6 @@
 //! MCP servers: definitions of `.mcp.json` and `.claude.json`, and the rules over their tools.
 
+use crate::command::Decision;
 use crate::draft::Draft;
 use crate::node::{Field, Node, Value};
 use crate::report::{Carried, Src};
@@ -12,6 +13,16 @@ pub(crate) enum Say {
     Approve,
     Prompt,
     Off,
+}
+
+impl From<Decision> for Say {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Allow => Self::Approve,
+            Decision::Prompt => Self::Prompt,
+            Decision::Forbidden => Self::Off,
+        }
+    }
 }
 
 /// A variable of a server: a value, or `${NAME}`, which stands for the agent's own variable.

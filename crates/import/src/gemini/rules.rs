@@ -1,6 +1,6 @@
 //! Rules of policy files (`[[rule]]`), and entries such as `run_shell_command(git)` of the settings.
 
-use crate::claude::servers::{Say, Servers};
+use crate::claude::servers::Servers;
 use crate::command::{self, Decision, End, Prefix};
 use crate::draft::{Access, Draft};
 use crate::node::{Field, Node};
@@ -34,15 +34,11 @@ pub(super) fn tool_entry(
     src: &Src,
 ) {
     let text = text.trim();
-    let (tool, argument) = match text.split_once('(') {
-        Some((tool, rest)) => (tool.trim(), Some(rest.strip_suffix(')').unwrap_or(rest).trim())),
-        None => (text, None),
-    };
-    let argument = argument.filter(|argument| !argument.is_empty() && *argument != "*");
+    let (tool, argument) = command::tool_and_argument(text);
     if SHELL.contains(&tool) {
         let found = match argument {
             Some(words) => command::prefix(words, End::MoreWords),
-            None => everything(),
+            None => Prefix::everything(),
         };
         draft.command(found, decision, role, None, src);
     } else {
@@ -50,14 +46,10 @@ pub(super) fn tool_entry(
     }
 }
 
-fn everything() -> Prefix {
-    Prefix { words: Vec::new(), exact: true }
-}
-
 fn whole_tool(draft: &mut Draft, servers: &mut Servers, role: Role, tool: &str, decision: Decision, src: &Src) {
     let restricts = decision != Decision::Allow;
     match tool {
-        tool if SHELL.contains(&tool) => draft.command(everything(), decision, role, None, src),
+        tool if SHELL.contains(&tool) => draft.command(Prefix::everything(), decision, role, None, src),
         tool if EDIT.contains(&tool) => match decision {
             Decision::Allow => draft.config_allows_edits(src),
             Decision::Prompt => {
@@ -99,12 +91,12 @@ fn whole_tool(draft: &mut Draft, servers: &mut Servers, role: Role, tool: &str, 
             }
         }
         "*" => {
-            draft.command(everything(), decision, role, None, src);
+            draft.command(Prefix::everything(), decision, role, None, src);
             if restricts {
                 draft.no_edits(src);
                 draft.forbid_domains(src);
                 draft.config.set(&[], "web_search", doc::text("disabled"), src);
-                servers.names().iter().for_each(|name| servers.say(name, None, say(decision), src));
+                servers.names().iter().for_each(|name| servers.say(name, None, decision.into(), src));
             }
         }
         tool if tool.starts_with("mcp_") => {
@@ -114,21 +106,7 @@ fn whole_tool(draft: &mut Draft, servers: &mut Servers, role: Role, tool: &str, 
                 None => server_tool(draft, servers, rest, None, decision, src),
             }
         }
-        _ => {
-            let why = match decision {
-                Decision::Allow => "this tool isn't one that Ringfence decides about; nothing is allowed by it",
-                _ => "this tool isn't one that Ringfence decides about; keep the rule in the agent's own settings",
-            };
-            draft.tell(src, Carried::NotCarried, why);
-        }
-    }
-}
-
-fn say(decision: Decision) -> Say {
-    match decision {
-        Decision::Allow => Say::Approve,
-        Decision::Prompt => Say::Prompt,
-        Decision::Forbidden => Say::Off,
+        _ => draft.other_tool(decision, src),
     }
 }
 
@@ -170,7 +148,7 @@ fn server_tool(
     for name in &named {
         // Where the name was split wrongly the tool's name is wrong too.
         let tool = tool.filter(|_| name == server);
-        servers.say(name, tool, say(decision), src);
+        servers.say(name, tool, decision.into(), src);
     }
     let exact = decision != Decision::Allow && !pattern;
     let why = if decision == Decision::Allow {

@@ -93,7 +93,7 @@ impl Session {
                 request.profile.clone_from(profile);
                 request.strict = *strict;
                 request.ignore_user = *ignore_user;
-                ringfence_config::load(&request)?
+                ringfence_config::load_from(&request, &crate::machine())?
             }
         };
         let project = (resolved.project.root.clone(), resolved.project.version_controlled);

@@ -19,6 +19,7 @@ mod linux;
 mod macos;
 mod paths;
 pub mod print;
+pub mod windows;
 
 /// What the caller decides beyond the wish.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,15 +78,7 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
         Tier::Bwrap => bwrap_tier::plan(wish, host).and_then(|plan| with_broker(plan, host)),
         Tier::Seatbelt => macos::seatbelt(wish, host),
         Tier::Landlock => landlock_tier::plan(wish, host),
-        other => Err(Unenforceable {
-            unmet: vec![Unmet {
-                promise: None,
-                what: format!("the `{other}` tier"),
-                why: "this build has no compiler for it".to_owned(),
-                remedy: String::new(),
-                origin: wish.backend.origin.clone(),
-            }],
-        }),
+        Tier::Windows => windows::unelevated(wish, host),
     }
 }
 

@@ -1,10 +1,10 @@
 //! A value of a property list: XML or binary, as macOS writes managed preferences.
 
-#[cfg(any(target_os = "macos", feature = "foreign-sources"))]
+#[cfg(any(target_os = "macos", feature = "foreign-sources", test))]
 use super::PreferenceError;
 
 /// The text of a key at the top of a property list; none if it isn't there.
-#[cfg(any(target_os = "macos", feature = "foreign-sources"))]
+#[cfg(any(target_os = "macos", feature = "foreign-sources", test))]
 pub fn read_plist(bytes: &[u8], key: &str) -> Result<Option<String>, PreferenceError> {
     let malformed = |why: String| PreferenceError::Malformed { expected: "a property list", why };
     if bytes.len() > crate::document::MAX_BYTES * 2 {
@@ -22,7 +22,7 @@ pub fn read_plist(bytes: &[u8], key: &str) -> Result<Option<String>, PreferenceE
 }
 
 /// Not built in: this system has no property lists.
-#[cfg(not(any(target_os = "macos", feature = "foreign-sources")))]
+#[cfg(not(any(target_os = "macos", feature = "foreign-sources", test)))]
 pub fn read_plist(_bytes: &[u8], _key: &str) -> Result<Option<String>, super::PreferenceError> {
     Err(super::PreferenceError::Malformed { expected: "readable here", why: "property lists are read on macOS".into() })
 }

@@ -1,9 +1,7 @@
 //! Managed preferences of other systems, read from samples as administrators' tools write them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![cfg(feature = "foreign-sources")]
 
+use super::{PreferenceError, REGISTRY_KEY, read_plist, read_registry_export};
 use base64::Engine as _;
-use ringfence_config::gather::preferences::{PreferenceError, REGISTRY_KEY, read_plist, read_registry_export};
 
 const PLIST: &[u8] = include_bytes!("samples/dev.ringfence.plist");
 const EXPORT: &str = include_str!("samples/policies.reg");

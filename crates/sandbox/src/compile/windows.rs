@@ -1,0 +1,294 @@
+//! The tier of Windows, unelevated: a token that may write only where a security identifier of this run is named, a job
+//! that nothing leaves, and access entries on the roots and protected paths. Compiled on every system, like the others.
+//!
+//! What each part rests on: a *write-restricted* token is checked twice when it writes, once as the user and once as the
+//! run's own identifier, which stands nowhere but on the roots. So what the plan doesn't name can't be written, whoever
+//! owns it. Reading isn't checked twice: without another user, which needs an administrator's set-up once, nothing that
+//! the user can read can be denied.
+
+use super::common::{self, always, step};
+use super::{Unenforceable, Unmet};
+use crate::host::HostFacts;
+use crate::plan::{Act, Insistence, Limit, Plan, Promise, Shortfall, Step};
+use ringfence_model::confinement::{EnvVar, NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
+use ringfence_model::limits::Limits;
+use ringfence_model::mode::GitAccess;
+use ringfence_model::units::Span;
+use ringfence_model::{Confinement, Origin, OsText};
+
+use Insistence::Must;
+
+/// `kind` of the step that makes the token.
+pub const TOKEN: &str = "windows-token";
+/// `kind` of the step that makes the job.
+pub const JOB: &str = "windows-job";
+/// `kind` of a step that adds one access entry, taken away afterwards: what, and the path.
+pub const ACCESS: &str = "windows-access";
+/// `kind` of the step that gives the command a desktop of its own.
+pub const DESKTOP: &str = "windows-desktop";
+
+/// What the token is made with.
+const TOKEN_LINES: &[&str] = &[
+    // `CreateRestrictedToken` with WRITE_RESTRICTED | LUA_TOKEN | DISABLE_MAX_PRIVILEGE.
+    "write-restricted",
+    "lua-token",
+    "disable-max-privilege",
+    // The identifiers that a write must pass besides the user's own: the run's, and those without which no process
+    // starts: its log-on session (its own objects) and everybody (named objects of the system that anybody may write).
+    "restrict-to run",
+    "restrict-to logon-session",
+    "restrict-to everyone",
+    // Below what the user's other programs run at: their windows and processes can't be written to.
+    "integrity low",
+];
+
+/// What the job holds besides limits.
+const JOB_LINES: &[&str] = &[
+    "kill-on-job-close",
+    "die-on-unhandled-exception",
+    // No breakaway: without the flag nothing in the job can start outside it.
+    "ui desktop",
+    "ui display-settings",
+    "ui exit-windows",
+    "ui global-atoms",
+    "ui handles",
+    "ui read-clipboard",
+    "ui write-clipboard",
+    "ui system-parameters",
+];
+
+/// Makes the plan of the Windows tier.
+pub(super) fn unelevated(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
+    let unmet = unmet(wish);
+    if !unmet.is_empty() {
+        return Err(Unenforceable { unmet });
+    }
+    let mut plan = common::frame(wish, host, ringfence_model::Tier::Windows);
+    common::whereabouts(wish, &mut plan, "");
+    plan.steps.push(native(
+        TOKEN,
+        TOKEN_LINES,
+        Promise::Privilege,
+        &always(),
+        "writing what the plan doesn't name gives ERROR_ACCESS_DENIED",
+    ));
+    plan.steps.push(job(&wish.limits));
+    plan.steps.push(native(
+        DESKTOP,
+        &["own"],
+        Promise::Terminal,
+        &always(),
+        "no window of another program can be found",
+    ));
+    access(wish, &mut plan);
+    plan.steps.push(step(
+        Act::CloseDescriptors,
+        Promise::InheritedDescriptors,
+        Must,
+        &always(),
+        "only the three standard handles are inherited",
+    ));
+    plan.steps.push(step(
+        Act::DieWithSupervisor,
+        Promise::DiesWithParent,
+        Must,
+        &always(),
+        "closing the job's last handle ends it",
+    ));
+    if !wish.keep_background.value {
+        plan.steps.push(step(
+            Act::KillLeftovers,
+            Promise::DiesWithCommand,
+            Must,
+            &wish.keep_background.origin,
+            "the job is ended with the command",
+        ));
+    }
+    if let Some(limit) = &wish.limits.wall_clock {
+        let act = Act::Limit { limit: Limit::WallClock(millis(limit.value)) };
+        plan.steps.push(step(act, Promise::Limits, Must, &limit.origin, "exit status 124"));
+    }
+    if wish.network.value == NetworkWish::Off {
+        no_proxy_answers(wish, &mut plan);
+    }
+    common::environment(wish, &mut plan);
+    shortfalls(wish, &mut plan);
+    Ok(plan)
+}
+
+/// Programs that honour a proxy's variables are sent to a port of this machine where nobody answers.
+fn no_proxy_answers(wish: &Confinement, plan: &mut Plan) {
+    const NOBODY: &str = "http://127.0.0.1:9";
+    for (name, value) in [
+        ("HTTP_PROXY", NOBODY),
+        ("HTTPS_PROXY", NOBODY),
+        ("ALL_PROXY", NOBODY),
+        ("NO_PROXY", "localhost,127.0.0.1,::1"),
+    ] {
+        plan.environment.retain(|var| !var.name.as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)));
+        plan.environment.push(EnvVar {
+            name: OsText::new(name),
+            value: OsText::new(value),
+            origin: wish.network.origin.clone(),
+        });
+    }
+}
+
+fn native(kind: &str, lines: &[&str], promise: Promise, origin: &Origin, proof: &str) -> Step {
+    let lines = lines.iter().map(|line| OsText::new(*line)).collect();
+    step(Act::Native { kind: kind.to_owned(), lines }, promise, Must, origin, proof)
+}
+
+fn millis(span: Span) -> u64 {
+    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The job, with those limits that it holds itself.
+fn job(limits: &Limits) -> Step {
+    let mut lines: Vec<String> = JOB_LINES.iter().map(|line| (*line).to_owned()).collect();
+    // A job counts the memory and the processes of all that is in it, whoever runs it.
+    if let Some(limit) = &limits.memory {
+        lines.push(format!("job-memory {}", limit.value.0));
+    }
+    if let Some(limit) = &limits.processes {
+        lines.push(format!("active-processes {}", limit.value));
+    }
+    if let Some(limit) = &limits.cpu_time {
+        lines.push(format!("process-time {}", millis(limit.value)));
+    }
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    native(
+        JOB,
+        &lines,
+        Promise::Processes,
+        &always(),
+        "nothing in the job can leave it or reach other programs' windows",
+    )
+}
+
+/// One access entry for the run's identifier.
+fn entry(what: &str, path: &ringfence_model::AbsPath, promise: Promise, origin: &Origin, proof: &str) -> Step {
+    let lines = vec![OsText::new(what), OsText::new(path.as_path())];
+    step(Act::Native { kind: ACCESS.to_owned(), lines }, promise, Must, origin, proof)
+}
+
+/// Roots first, then what stays as it is inside them: an entry that denies counts before one that allows.
+fn access(wish: &Confinement, plan: &mut Plan) {
+    for root in &wish.roots {
+        let proof = "writing elsewhere is refused";
+        plan.steps.push(entry("allow-write", &root.path, Promise::WriteOutside, &root.origin, proof));
+        plan.steps.push(entry("label-low", &root.path, Promise::WriteOutside, &root.origin, proof));
+    }
+    for protected in &wish.protected {
+        if protected.found.is_some() {
+            plan.steps.push(entry(
+                "deny-write",
+                &protected.path,
+                Promise::ProtectedPaths,
+                &protected.origin,
+                "writing there is refused",
+            ));
+        }
+    }
+}
+
+fn unmet(wish: &Confinement) -> Vec<Unmet> {
+    let mut unmet = Vec::new();
+    let mut add = |promise, what: String, why: &str, remedy: &str, origin: &Origin| {
+        unmet.push(Unmet {
+            promise: Some(promise),
+            what,
+            why: why.to_owned(),
+            remedy: remedy.to_owned(),
+            origin: origin.clone(),
+        });
+    };
+    const READS: &str = "a restricted token reads whatever the user can read";
+    for denied in &wish.reads.denied {
+        let shown = match &denied.pattern {
+            PathPattern::Path(path) => path.display(),
+            PathPattern::Glob(glob) => ringfence_model::text::escape(glob.as_str()),
+        };
+        add(Promise::DenyRead, format!("not reading {shown}"), READS, "run the agent in WSL 2", &denied.origin);
+    }
+    if wish.reads.base.value == ReadBase::Minimal {
+        add(Promise::DenyRead, "restricted reads".to_owned(), READS, "run the agent in WSL 2", &wish.reads.base.origin);
+    }
+    if let NetworkWish::Proxy { .. } = wish.network.value {
+        add(
+            Promise::NetworkProxy,
+            "the network through the proxy only".to_owned(),
+            "without an administrator's firewall rule a program can connect directly",
+            "run the agent in WSL 2",
+            &wish.network.origin,
+        );
+    }
+    if wish.tmp.value == Tmp::Private {
+        add(
+            Promise::PrivateTmp,
+            "a private `/tmp`".to_owned(),
+            "this system has no mounts of a run's own",
+            "remove `private_tmp`",
+            &wish.tmp.origin,
+        );
+    }
+    if wish.git.value == GitAccess::Commit {
+        let why = "an entry that denies the Git directory can't leave parts of it open";
+        add(
+            Promise::ProtectedPaths,
+            "`git = \"commit\"`".to_owned(),
+            why,
+            "remove it for this system",
+            &wish.git.origin,
+        );
+    }
+    let none = |what: &str, origin: &Origin| (what.to_owned(), origin.clone());
+    let open_files = wish.limits.open_files.as_ref().map(|limit| none("the limit on open files", &limit.origin));
+    let file_size = wish.limits.file_size.as_ref().map(|limit| none("the limit on the size of files", &limit.origin));
+    for (what, origin) in open_files.into_iter().chain(file_size) {
+        add(Promise::Limits, what, "a job of Windows has no such limit", "remove it for this system", &origin);
+    }
+    unmet
+}
+
+fn shortfalls(wish: &Confinement, plan: &mut Plan) {
+    let mut short = |promise, weakened, what: String, why: &str, origin: &Origin| {
+        plan.not_held.push(Shortfall {
+            promise,
+            weakened,
+            what,
+            why: why.to_owned(),
+            remedy: "run the agent in WSL 2".to_owned(),
+            origin: origin.clone(),
+        });
+    };
+    if wish.network.value == NetworkWish::Off {
+        short(
+            Promise::NetworkOff,
+            true,
+            "the network".to_owned(),
+            "programs are told to use a proxy that doesn't answer; one that ignores that has the network",
+            &wish.network.origin,
+        );
+    }
+    for protected in wish.protected.iter().filter(|protected| protected.found.is_none()) {
+        short(
+            Promise::ProtectedPaths,
+            false,
+            format!("{} coming into being", protected.path.display()),
+            "an access entry needs something to stand on",
+            &protected.origin,
+        );
+    }
+    if matches!(wish.unix_sockets, UnixSockets::Only(_)) {
+        let why = "a restricted token may connect to what its user may";
+        short(Promise::UnixSockets, false, "sockets and pipes made outside".to_owned(), why, &always());
+    }
+    short(
+        Promise::Processes,
+        true,
+        "other processes of the same user".to_owned(),
+        "they can be listed; opening them for writing is refused",
+        &always(),
+    );
+}
