@@ -16,7 +16,7 @@ const ENFORCEMENT: &[(&str, &[&str])] = &[
         // `probes` runs itself as an ordinary user too.
         &["survey", "enforce", "enforcement", "broker", "races", "tiers", "hosts", "limits"],
     ),
-    ("ringfence-cli", &["cli", "documents", "hosts", "managed", "prove", "work"]),
+    ("ringfence-cli", &["cli", "documents", "git", "hosts", "managed", "prove", "work"]),
     // Whose files constrain is judged by owner and mode: root and others see different halves.
     ("ringfence-config", &["trusted_files"]),
 ];

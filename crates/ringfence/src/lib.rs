@@ -43,6 +43,7 @@ pub use ringfence_policy as policy;
 pub use ringfence_rules as rules;
 pub use session::{
     Authorization, AuthorizeError, Cancel, Flow, OpenError, Opening, PerformError, RunError, Session, Streams,
+    leftovers,
 };
 
 /// This machine, as settings are gathered from it: with what tells on Windows who may change a file that constrains.

@@ -59,6 +59,7 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         report::print(&report)?;
     } else {
         denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials);
+        notices::print(&session.leftovers());
     }
     Ok(ExitCode::from(report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status())))
 }

@@ -81,6 +81,7 @@ fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: 
     let status = outcome.exit.status();
     if !args.shared.json {
         denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
+        notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
     }
     if args.report.is_some() || args.shared.json {
         let report = report::of(plan, argv, &ready.facts.cwd, outcome);

@@ -3,7 +3,7 @@
 
 use super::Session;
 use ringfence_model::mode::GitAccess;
-use ringfence_model::{AbsPath, Notice, Origin};
+use ringfence_model::{AbsPath, Notice, Origin, Settings, WorldFacts};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -15,20 +15,21 @@ impl Session {
     /// What git outside would run or believe because of what was written inside; empty unless `git = "commit"`.
     #[must_use]
     pub fn leftovers(&self) -> Vec<Notice> {
-        if self.settings().git.value != GitAccess::Commit {
-            return Vec::new();
-        }
-        let mut dirs: Vec<AbsPath> = self
-            .world()
-            .roots
-            .iter()
-            .flat_map(|root| &root.git)
-            .flat_map(|git| [git.git_dir.clone(), git.common_dir.clone()])
-            .collect();
-        dirs.sort();
-        dirs.dedup();
-        dirs.iter().flat_map(of_git_dir).collect()
+        leftovers(self.settings(), self.world())
     }
+}
+
+/// As [`Session::leftovers`], for a front end without a session.
+#[must_use]
+pub fn leftovers(settings: &Settings, world: &WorldFacts) -> Vec<Notice> {
+    if settings.git.value != GitAccess::Commit {
+        return Vec::new();
+    }
+    let found = world.roots.iter().flat_map(|root| &root.git);
+    let mut dirs: Vec<AbsPath> = found.flat_map(|git| [git.git_dir.clone(), git.common_dir.clone()]).collect();
+    dirs.sort();
+    dirs.dedup();
+    dirs.iter().flat_map(of_git_dir).collect()
 }
 
 fn of_git_dir(dir: &AbsPath) -> Vec<Notice> {

@@ -19,6 +19,7 @@ pub use act::Gathered;
 pub use apply::{Applied, ApplyError};
 pub use authorize::{Authorization, AuthorizeError};
 pub use edits::EditCheck;
+pub use leftovers::leftovers;
 pub use open::{OpenError, Opening, redactor, reviewer};
 pub use perform::{Cancel, Flow, OnStart, PerformError, RunError, Running, Streams};
 pub use rules::load as load_rules;

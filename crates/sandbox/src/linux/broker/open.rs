@@ -55,9 +55,10 @@ pub(super) fn open(job: &mut Job<'_, '_>, at: At, flags: i32, mode: u32) -> Repl
         Ok(path) => path,
         Err(errno) => return errno.into(),
     };
-    let mut flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.contains(OFlags::PATH) {
-        flags &= OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // The flags are in a register; what is done with such a descriptor is judged by its path.
+        return Reply::GoOn;
     }
     if mode & (libc::S_ISUID | libc::S_ISGID) != 0 && (flags.contains(OFlags::CREATE) || is_tmpfile(flags)) {
         return Reply::Fail(Errno::PERM);
@@ -189,9 +190,6 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     let directory = kind == FileType::Directory;
     if !directory && (found.is_some_and(|found| found.slash) || wish.flags.contains(OFlags::DIRECTORY)) {
         return Err(Errno::NOTDIR);
-    }
-    if wish.flags.contains(OFlags::PATH) {
-        return Ok(Reply::Descriptor(entry, wish.close_on_exec()));
     }
     if kind == FileType::Symlink {
         return Err(Errno::LOOP);

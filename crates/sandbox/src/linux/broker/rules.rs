@@ -6,7 +6,7 @@
 use super::fold::{fold, is_short_form};
 use super::place::{Place, file_id};
 use super::plan::{BrokerPlan, Holds};
-use ringfence_model::confinement::{PathPattern, Protected};
+use ringfence_model::confinement::{DeniedRead, PathPattern, Protected};
 use ringfence_model::facts::FileId;
 use ringfence_model::glob::name_matches;
 use ringfence_model::{DenialKind, Origin};
@@ -377,7 +377,7 @@ impl Rules {
         if let Some(protected) = self.island(path, folds) {
             return Some(protected_path(protected));
         }
-        if let Some(refusal) = self.unlisted(path) {
+        if let Some(refusal) = self.unlisted(path).or_else(|| self.masked(path)) {
             return Some(refusal);
         }
         if self.is_shared_memory(path) {
@@ -456,19 +456,22 @@ impl Rules {
         self.plan.cwd.as_path()
     }
 
+    /// Whether `path` is an exact one that can't be read, or below it: with mounts it would be covered, and so left as it is.
+    fn masked(&self, path: &[u8]) -> Option<Refusal> {
+        let exact = |denied: &&DeniedRead| match &denied.pattern {
+            PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
+            PathPattern::Glob(_) => false,
+        };
+        self.plan.denied.iter().find(exact).map(deny_read)
+    }
+
     /// Whether `path` can't be read.
     pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
         let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {
             PathPattern::Glob(glob) => glob.covers(path),
             PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
         })?;
-        Some(Refusal {
-            errno: Errno::ACCESS,
-            kind: DenialKind::FsRead,
-            rule: "deny-read",
-            origin: denied.origin.clone(),
-            allow_with: Vec::new(),
-        })
+        Some(deny_read(denied))
     }
 
     /// Whether something below `from` would stop being denied if `from` were called `to`.
@@ -480,13 +483,17 @@ impl Rules {
                 is_below(exact, from) || (is_below(from, exact) && !is_below(to, exact))
             }
         })?;
-        Some(Refusal {
-            errno: Errno::ACCESS,
-            kind: DenialKind::FsRead,
-            rule: "deny-read",
-            origin: denied.origin.clone(),
-            allow_with: Vec::new(),
-        })
+        Some(deny_read(denied))
+    }
+}
+
+fn deny_read(denied: &DeniedRead) -> Refusal {
+    Refusal {
+        errno: Errno::ACCESS,
+        kind: DenialKind::FsRead,
+        rule: "deny-read",
+        origin: denied.origin.clone(),
+        allow_with: Vec::new(),
     }
 }
 

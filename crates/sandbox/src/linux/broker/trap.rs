@@ -28,6 +28,7 @@ pub struct Traps {
 }
 
 const CREATE: u32 = libc::O_CREAT.cast_unsigned();
+const PATH: u32 = libc::O_PATH.cast_unsigned();
 /// Whatever changes a file; `O_TMPFILE` without the bit that it shares with `O_DIRECTORY`.
 const WRITE: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_TRUNC).cast_unsigned() | 0o20_000_000;
 
@@ -89,6 +90,12 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     if traps.writes {
         open_bits |= CREATE | WRITE;
         always(&mut rows, &["truncate"]);
+    }
+    if traps.reads || open_bits != 0 {
+        // Such a descriptor neither reads nor writes nor makes anything, and what is done with it is judged by its path. It
+        // couldn't be handed back either.
+        rows.push(Row::when("open", &[AnyBit(1, PATH)], Action::Allow));
+        rows.push(Row::when("openat", &[AnyBit(2, PATH)], Action::Allow));
     }
     if traps.reads {
         always(&mut rows, &["open", "openat", "execve", "execveat"]);

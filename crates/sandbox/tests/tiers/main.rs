@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
+mod grid;
+
 use ringfence_model::confinement::{
     Confinement, DeniedRead, EnvVar, GitDir, GitRole, NetworkWish, PathPattern, Protected, ReadBase, Reads, Tmp,
     UnixSockets, WritableRoot,
@@ -67,6 +69,18 @@ const ACTS: &[(&str, &str, Must)] = &[
     ("FS-09 denied directory, renamed", "mv secret seen && cat seen/key", Must::Fail),
     ("FS-09 denied file, renamed", "mv secret/key key && cat key", Must::Fail),
     ("FS-09 glob", "cat src/.env", Must::Fail),
+    (
+        "FS-09 glob, by a path descriptor",
+        "python3 -c 'import os; d=os.open(\"src/.env\", os.O_PATH); print(open(f\"/proc/self/fd/{d}\").read())'",
+        Must::Fail,
+    ),
+    ("FS-09 glob, executed", "chmod 755 src/.env; src/.env", Must::Fail),
+    ("FS-20 .git replaced", "cp -r .git g2 && mv .git g1 && mv g2 .git", Must::Fail),
+    (
+        "FS-20 .git exchanged",
+        "mkdir -p g3/hooks && python3 -c 'import ctypes; assert ctypes.CDLL(None).renameat2(-100, b\"g3\", -100, b\".git\", 2) == 0'",
+        Must::Fail,
+    ),
     ("FS-09 glob, renamed", "mv src/.env src/env", Must::Fail),
     ("FS-09 glob, copied by link", "ln src/.env src/env", Must::Fail),
     ("FS-15 set-user-id", "cp /bin/true s && chmod u+s s", Must::Fail),
@@ -90,6 +104,11 @@ const ACTS: &[(&str, &str, Must)] = &[
     ),
     ("write", "echo x > w && echo y >> w && test \"$(cat w)\" = 'x\ny'", Must::Work),
     ("make, rename, remove", "mkdir -p a/b && echo x > a/b/c && mv a/b/c a/d && rm -r a", Must::Work),
+    (
+        "copy into a directory",
+        "mkdir -p into && echo x > one && cp one into/ && cp -a into two && mv one into/ && rm -r into two",
+        Must::Work,
+    ),
     ("links", "echo x > t1 && ln t1 t2 && ln -s t1 t3 && test \"$(cat t3)\" = x && rm t1 t2 t3", Must::Work),
     (
         "modes and times",
@@ -136,6 +155,12 @@ const ACTS: &[(&str, &str, Must)] = &[
         "python3 -c 'import ctypes; c=ctypes.CDLL(None); i=c.semget(0,1,0o1600); assert i>=0; c.semctl(i,0,0)'",
         Must::WorkUnlessLandlock("they would be the host's"),
     ),
+    (
+        "IPC-03 POSIX message queue",
+        "python3 -c 'import ctypes; c=ctypes.CDLL(None, use_errno=True); q=c.mq_open(b\"/q\",0o102,0o600,None); assert q>=0'",
+        Must::Fail,
+    ),
+    ("processes outside can't be listed", "! test -e /proc/$VICTIM", Must::WorkUnlessLandlock("`/proc` is the host's")),
     ("own limits and priority", "ulimit -n 64 && nice -n 5 true", Must::Work),
 ];
 
