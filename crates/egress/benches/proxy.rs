@@ -111,7 +111,7 @@ fn serve(origin_port: &str) {
         upstream: None,
         datagrams: false,
     };
-    let listen = Listen { http: vec!["127.0.0.1:0".parse().unwrap()], socks: Vec::new() };
+    let listen = Listen { http: vec!["127.0.0.1:0".parse().unwrap()], socks: Vec::new(), metrics: Vec::new() };
     let proxy = standalone::run(options, &listen).unwrap();
     println!("{}", proxy.listening.http[0]);
     let _ = std::io::stdin().read(&mut [0; 1]);

@@ -78,6 +78,9 @@ pub struct Egress {
 
 enum Order {
     Serve(TcpListener, Speaks, mpsc::SyncSender<io::Result<()>>),
+    Metrics(TcpListener, mpsc::SyncSender<io::Result<()>>),
+    #[cfg(target_os = "linux")]
+    Transparent(crate::transparent::Inlets, mpsc::SyncSender<io::Result<()>>),
 }
 
 impl Egress {
@@ -140,28 +143,32 @@ impl Egress {
     /// # Errors
     /// When it isn't one.
     pub fn serve(&self, listener: TcpListener, speaks: Speaks) -> Result<(), StartError> {
+        self.order(|answer| Order::Serve(listener, speaks, answer))
+    }
+
+    /// Serves the counters on a listening socket.
+    ///
+    /// # Errors
+    /// When it isn't one.
+    pub fn serve_metrics(&self, listener: TcpListener) -> Result<(), StartError> {
+        self.order(|answer| Order::Metrics(listener, answer))
+    }
+
+    /// Serves a network of which every packet comes to the proxy.
+    ///
+    /// # Errors
+    /// When a descriptor isn't what it should be.
+    #[cfg(target_os = "linux")]
+    pub fn serve_transparent(&self, inlets: crate::transparent::Inlets) -> Result<(), StartError> {
+        self.order(|answer| Order::Transparent(inlets, answer))
+    }
+
+    fn order(&self, order: impl FnOnce(mpsc::SyncSender<io::Result<()>>) -> Order) -> Result<(), StartError> {
         let (answer, answered) = mpsc::sync_channel(1);
         let gone = || StartError::Listener(io::ErrorKind::BrokenPipe.into());
         let orders = self.orders.as_ref().ok_or_else(gone)?;
-        orders.send(Order::Serve(listener, speaks, answer)).map_err(|_| gone())?;
+        orders.send(order(answer)).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())?.map_err(StartError::Listener)
-    }
-
-    /// Serves the sockets that a sandbox handed out: the one on `http_port` as HTTP, others as SOCKS5.
-    ///
-    /// # Errors
-    /// When one isn't a listening socket.
-    #[cfg(unix)]
-    pub fn serve_sockets(
-        &self,
-        sockets: impl IntoIterator<Item = (u16, std::os::fd::OwnedFd)>,
-        http_port: u16,
-    ) -> Result<(), StartError> {
-        for (port, socket) in sockets {
-            let speaks = if port == http_port { Speaks::Http } else { Speaks::Socks5 };
-            self.serve(TcpListener::from(socket), speaks)?;
-        }
-        Ok(())
     }
 
     /// The certificates that programs inside must trust, if TLS is opened for some hosts: the system's and the session's.
@@ -219,15 +226,33 @@ fn run(
     };
     let _ = ready.send(Ok(()));
     runtime.block_on(async {
-        while let Some(Order::Serve(listener, speaks, answer)) = inbox.recv().await {
-            let adopted = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
-            let _ = answer.send(adopted.map(|listener| {
-                tokio::spawn(Arc::clone(&proxy).serve(Arc::clone(session), listener, speaks));
-            }));
+        while let Some(order) = inbox.recv().await {
+            match order {
+                Order::Serve(listener, speaks, answer) => {
+                    let _ = answer.send(adopt(listener).map(|listener| {
+                        tokio::spawn(Arc::clone(&proxy).serve(Arc::clone(session), listener, speaks));
+                    }));
+                }
+                Order::Metrics(listener, answer) => {
+                    let _ = answer.send(adopt(listener).map(|listener| {
+                        tokio::spawn(crate::metrics::serve(proxy.metrics(), listener));
+                    }));
+                }
+                #[cfg(target_os = "linux")]
+                Order::Transparent(inlets, answer) => {
+                    let net = crate::transparent::Net::adopt(Arc::clone(&proxy), Arc::clone(session), inlets);
+                    let _ = answer.send(net.map(|net| drop(tokio::spawn(net.serve()))));
+                }
+            }
         }
     });
     // Records are closed as tasks are dropped; a task that doesn't let go is left behind.
     runtime.shutdown_timeout(Duration::from_millis(500));
+}
+
+fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod gate;
 pub mod hello;
 pub mod host;
 pub mod intercept;
+pub mod metrics;
 pub mod policy;
 pub mod proxy;
 mod relay;
@@ -17,6 +18,8 @@ pub mod resolve;
 pub mod socks;
 pub mod standalone;
 mod text;
+#[cfg(target_os = "linux")]
+pub mod transparent;
 
 #[cfg(test)]
 mod test_settings;

@@ -13,6 +13,8 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Addresses of the SOCKS5 proxy.
     pub socks: Vec<SocketAddr>,
+    /// Addresses where the counters are.
+    pub metrics: Vec<SocketAddr>,
 }
 
 impl Listen {
@@ -22,7 +24,7 @@ impl Listen {
         let managed = &settings.managed;
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let socks = if managed.enable_socks5.value { vec![at(managed.socks_port.value)] } else { Vec::new() };
-        Self { http: vec![at(managed.http_port.value)], socks }
+        Self { http: vec![at(managed.http_port.value)], socks, metrics: Vec::new() }
     }
 }
 
@@ -39,6 +41,9 @@ pub enum RunError {
          to listen there all the same"
     )]
     NotLoopback(SocketAddr),
+    /// The counters would be readable from other machines.
+    #[error("{0} isn't a loopback address: the counters are for this machine alone; have its collector pass them on")]
+    MetricsNotLoopback(SocketAddr),
     /// It can't listen.
     #[error("listen on {address}")]
     Listen {
@@ -75,20 +80,30 @@ pub fn run(options: Options<'_>, listen: &Listen) -> Result<Standalone, RunError
     if let (Some(address), false) = (outside, open) {
         return Err(RunError::NotLoopback(*address));
     }
+    if let Some(address) = listen.metrics.iter().find(|address| !address.ip().is_loopback()) {
+        return Err(RunError::MetricsNotLoopback(*address));
+    }
     let egress = Egress::start(options)?;
-    let begin = |addresses: &[SocketAddr], speaks| {
+    let begin = |addresses: &[SocketAddr], speaks: Option<Speaks>| {
         addresses
             .iter()
             .map(|address| {
                 let failed = |cause| RunError::Listen { address: *address, cause };
                 let listener = TcpListener::bind(address).map_err(failed)?;
                 let bound = listener.local_addr().map_err(failed)?;
-                egress.serve(listener, speaks)?;
+                match speaks {
+                    Some(speaks) => egress.serve(listener, speaks)?,
+                    None => egress.serve_metrics(listener)?,
+                }
                 Ok(bound)
             })
             .collect::<Result<Vec<_>, RunError>>()
     };
-    let listening = Listen { http: begin(&listen.http, Speaks::Http)?, socks: begin(&listen.socks, Speaks::Socks5)? };
+    let listening = Listen {
+        http: begin(&listen.http, Some(Speaks::Http))?,
+        socks: begin(&listen.socks, Some(Speaks::Socks5))?,
+        metrics: begin(&listen.metrics, None)?,
+    };
     Ok(Standalone { egress, listening })
 }
 
@@ -99,6 +114,53 @@ mod tests {
     use crate::proxy::Limits;
     use crate::test_settings::network;
     use std::sync::Arc;
+
+    #[test]
+    fn counters_are_served_on_loopback_alone_and_say_what_was_refused() {
+        use std::io::{Read, Write};
+        let settings = network(&[], &[]);
+        let start = |metrics: &str| {
+            let options = Options {
+                sandbox: "proxy".to_owned(),
+                settings: &settings,
+                rules: &[],
+                grants: Vec::new(),
+                asker: None,
+                sink: Arc::new(NoSink),
+                limits: Limits::default(),
+                upstream: None,
+                datagrams: true,
+            };
+            let here = vec!["127.0.0.1:0".parse().unwrap()];
+            run(options, &Listen { http: here, socks: Vec::new(), metrics: vec![metrics.parse().unwrap()] })
+        };
+        assert!(matches!(start("0.0.0.0:0"), Err(RunError::MetricsNotLoopback(_))));
+        let standalone = start("127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));
+        let ask = |at: SocketAddr, request: &str| {
+            let mut stream = std::net::TcpStream::connect(at).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        let Listen { http, metrics, .. } = &standalone.listening;
+        let refused = ask(http[0], "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+        assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+        let counters = ask(metrics[0], "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        for line in [
+            "ringfence_proxy_connections_total 1\n",
+            "# TYPE ringfence_proxy_decisions_total counter\n",
+            "ringfence_proxy_decisions_total{verdict=\"refused\"} 1\n",
+            "ringfence_proxy_decisions_total{verdict=\"allowed\"} 0\n",
+            "ringfence_proxy_bytes_total{direction=\"down\"} 0\n",
+        ] {
+            assert!(counters.contains(line), "{line} not in {counters}");
+        }
+        assert!(!counters.contains("a.test"));
+        assert!(ask(metrics[0], "POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 405"));
+        assert!(ask(metrics[0], "GET / HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 404"));
+    }
 
     #[test]
     fn it_listens_on_loopback_only_unless_told_otherwise() {
@@ -115,7 +177,7 @@ mod tests {
                 upstream: None,
                 datagrams: true,
             };
-            run(options, &Listen { http: vec![address.parse().unwrap()], socks: Vec::new() })
+            run(options, &Listen { http: vec![address.parse().unwrap()], socks: Vec::new(), metrics: Vec::new() })
         };
         assert!(matches!(start(&settings, "0.0.0.0:0"), Err(RunError::NotLoopback(_))));
         let standalone = start(&settings, "127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));

@@ -26,6 +26,7 @@ pub mod report;
 pub mod requirements;
 pub mod settings;
 pub mod text;
+pub mod transparent;
 pub mod units;
 pub mod verdict;
 

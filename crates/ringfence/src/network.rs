@@ -15,6 +15,7 @@ use ringfence_model::text::Untrusted;
 use ringfence_model::{Confinement, Denial, DenialKind, Evidence, Origin, OsText, Settings};
 use ringfence_rules::RuleSet;
 use std::io::Write;
+#[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -43,6 +44,9 @@ pub enum NetworkError {
     /// The proxy can't run alone.
     #[error(transparent)]
     Alone(#[from] RunError),
+    /// Something was made inside that nobody here serves.
+    #[error("the sandbox made a way to the proxy that this build can't serve")]
+    UnknownInlet,
     /// The certificates for the inside can't be written.
     #[error("write the certificates of the session to {}", path.display())]
     Certificates {
@@ -133,15 +137,33 @@ impl Managed {
         wish.environment.sort();
     }
 
-    /// Serves the listening sockets that were made inside.
+    /// Serves what was made inside.
     ///
     /// # Errors
-    /// When one can't be served: the run must end then.
-    pub fn serve(&self, sockets: Vec<(u16, OwnedFd)>) -> Result<(), NetworkError> {
-        match &*self.egress() {
-            Some(egress) => Ok(egress.serve_sockets(sockets, self.http_port)?),
-            None => Ok(()),
+    /// When something can't be served: the run must end then.
+    #[cfg(target_os = "linux")]
+    pub fn serve(&self, inlets: Vec<(ringfence_sandbox::Inlet, OwnedFd)>) -> Result<(), NetworkError> {
+        use ringfence_egress::{proxy::Speaks, transparent};
+        use ringfence_sandbox::Inlet;
+        let egress = self.egress();
+        let Some(egress) = &*egress else { return Ok(()) };
+        let (mut interface, mut connections, mut names) = (None, Vec::new(), Vec::new());
+        for (inlet, fd) in inlets {
+            match inlet {
+                Inlet::Port(port) => {
+                    let speaks = if port == self.http_port { Speaks::Http } else { Speaks::Socks5 };
+                    egress.serve(fd.into(), speaks)?;
+                }
+                Inlet::Interface => interface = Some(fd),
+                Inlet::Connections => connections.push(fd.into()),
+                Inlet::Names => names.push(fd.into()),
+                _ => return Err(NetworkError::UnknownInlet),
+            }
         }
+        if let Some(interface) = interface {
+            egress.serve_transparent(transparent::Inlets { interface, connections, names })?;
+        }
+        Ok(())
     }
 
     fn egress(&self) -> std::sync::MutexGuard<'_, Option<Egress>> {

@@ -36,7 +36,7 @@ pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
 pub use plan::{Act, Plan, Step};
 #[cfg(target_os = "linux")]
 pub use run::inherited;
-pub use run::{Command, Outcome, Signals, Stdio};
+pub use run::{Command, Inlet, Outcome, Signals, Stdio};
 #[cfg(windows)]
 pub use windows::Sandbox;
 

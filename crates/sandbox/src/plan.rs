@@ -265,6 +265,9 @@ pub enum Act {
         /// Its port.
         port: u16,
     },
+    /// An interface through which everything leaves that isn't loopback, and what belongs to it: the supervisor gets it
+    /// and gives it to the proxy.
+    Transparent,
     /// Landlock: rights below a path.
     LandlockRule {
         /// The path.

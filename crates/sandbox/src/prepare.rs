@@ -2,7 +2,7 @@
 //! links, and compared with what the plan expects; from there on only descriptors count.
 
 use crate::enforced::StartError;
-use crate::linux::ops::{From, Lenience, Op, Operation, Program, Slot};
+use crate::linux::ops::{DEVICES, From, Lenience, Op, Operation, Program, Slot};
 use crate::plan::{Act, Insistence, Plan, Step};
 use crate::sys::mount::Attributes;
 use ringfence_model::AbsPath;
@@ -22,7 +22,7 @@ pub(crate) struct Prepared {
     /// What belongs to the processes of one command: its `/proc`, its ruleset.
     pub each: Vec<Operation>,
     /// Going into the network that is made meanwhile: as late as possible.
-    pub join: Option<Operation>,
+    pub network: Vec<Operation>,
     pub slots: usize,
     pub ruleset: Option<Slot>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Everything, for one command alone.
     pub(crate) fn whole(self) -> (Program, Option<Slot>) {
-        let operations = self.tree.into_iter().chain(self.each).chain(self.join).collect();
+        let operations = self.tree.into_iter().chain(self.each).chain(self.network).collect();
         (Program { operations, slots: slots(self.slots, &[]) }, self.ruleset)
     }
 }
@@ -47,6 +47,7 @@ pub(crate) fn prepare(plan: &Plan, terminal: Option<CString>) -> Result<Prepared
     // What will be writable is copied before everything becomes read-only, since read-only copies could, inside an outer
     // user namespace, not be made writable again.
     let tree = plan.steps.iter().position(|step| step.act == Act::ReadOnlyTree);
+    builder.network_devices(plan);
     builder.whole_tree(plan, tree)?;
     for (index, step) in plan.steps.iter().enumerate() {
         builder.step(plan, index, step)?;
@@ -54,7 +55,7 @@ pub(crate) fn prepare(plan: &Plan, terminal: Option<CString>) -> Result<Prepared
     Ok(Prepared {
         tree: builder.operations,
         each: builder.each,
-        join: builder.join,
+        network: builder.network,
         slots: builder.slots,
         ruleset: builder.ruleset,
     })
@@ -86,7 +87,9 @@ struct Builder {
     covers: Option<(Slot, Slot)>,
     ruleset: Option<Slot>,
     each: Vec<Operation>,
-    join: Option<Operation>,
+    network: Vec<Operation>,
+    /// The host's directory of network devices, opened before it is covered.
+    devices: Option<Slot>,
     per_command: bool,
     terminal: Option<CString>,
     step: u32,
@@ -126,6 +129,14 @@ impl Builder {
         };
         self.push(op);
         Ok(to)
+    }
+
+    fn network_devices(&mut self, plan: &Plan) {
+        let Some(index) = plan.steps.iter().position(|step| step.act == Act::Transparent) else { return };
+        self.at_step(index, Lenience::Fatal);
+        let to = self.slot();
+        self.push(Op::Open { to, from: From::Root, path: DEVICES.to_owned(), expect: None });
+        self.devices = Some(to);
     }
 
     fn whole_tree(&mut self, plan: &Plan, read_only: Option<usize>) -> Result<(), StartError> {
@@ -189,7 +200,13 @@ impl Builder {
             Act::OwnDev { nodes } => self.own_dev(nodes)?,
             Act::OwnProc { read_only, masked } => self.own_proc(read_only, masked)?,
             Act::Loopback => {
-                self.join = Some(Operation { op: Op::JoinNetwork, step: self.step, lenience: Lenience::Fatal });
+                self.network.push(Operation { op: Op::JoinNetwork, step: self.step, lenience: Lenience::Fatal });
+            }
+            Act::Transparent => {
+                let to = self.slot();
+                let devices = self.devices.unwrap_or(to);
+                let op = Op::MakeInterface { devices, to };
+                self.network.push(Operation { op, step: self.step, lenience: Lenience::Fatal });
             }
             Act::CapabilityFile { path, content } => self.capability_file(path, content)?,
             Act::Landlock { files, network, scopes, .. } => {

@@ -34,6 +34,42 @@ impl Command {
     }
 }
 
+/// Something made inside the sandbox's network that the proxy serves from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inlet {
+    /// A socket that listens on this port of loopback.
+    Port(u16),
+    /// The descriptor of the interface that everything but loopback leaves through: a packet each.
+    Interface,
+    /// A socket that listens for connections that the proxy leads back to it.
+    Connections,
+    /// A datagram socket of a name server on loopback.
+    Names,
+}
+
+impl Inlet {
+    /// As one word of a message.
+    #[cfg(target_os = "linux")]
+    pub(crate) const fn word(self) -> u32 {
+        match self {
+            Self::Port(port) => port as u32,
+            Self::Interface => 0x1_0000,
+            Self::Connections => 0x1_0001,
+            Self::Names => 0x1_0002,
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn from_word(word: u32) -> Option<Self> {
+        let known = [Self::Interface, Self::Connections, Self::Names];
+        match u16::try_from(word) {
+            Ok(port) => Some(Self::Port(port)),
+            Err(_) => known.into_iter().find(|inlet| inlet.word() == word),
+        }
+    }
+}
+
 /// One standard stream of a command.
 #[derive(Debug)]
 pub enum Stdio {

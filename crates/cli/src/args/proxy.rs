@@ -14,6 +14,9 @@ pub struct ProxyArgs {
     /// Listen here for SOCKS5, instead of where settings say; may be given again
     #[arg(long, value_name = "ADDR:PORT")]
     pub socks: Vec<SocketAddr>,
+    /// Serve counters for Prometheus at `/metrics` here; loopback only
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// Settings to judge by.
     #[command(flatten)]
     pub shared: Shared,

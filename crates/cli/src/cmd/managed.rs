@@ -58,7 +58,7 @@ pub fn start(_: &Ready, wish: &mut Confinement, _: bool) -> Result<Option<Manage
 #[cfg(feature = "proxy")]
 pub fn serve(network: Option<&Managed>, running: &mut ringfence_sandbox::Running<'_>) -> Result<(), StartError> {
     let Some(network) = network else { return Ok(()) };
-    network.serve(running.proxy_sockets()).map_err(|error| {
+    network.serve(running.inlets()).map_err(|error| {
         running.kill();
         StartError::Supervisor { what: "serve the proxy's listeners".to_owned(), cause: std::io::Error::other(error) }
     })

@@ -27,8 +27,9 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
     }
     let mut listen = Listen::from_settings(&ready.resolved.settings.network);
     if !args.http.is_empty() || !args.socks.is_empty() {
-        listen = Listen { http: args.http.clone(), socks: args.socks.clone() };
+        listen = Listen { http: args.http.clone(), socks: args.socks.clone(), metrics: Vec::new() };
     }
+    listen.metrics.extend(args.metrics);
     let opening = Opening {
         start: Some(ready.start),
         resolved: Some(ready.resolved),
@@ -62,6 +63,9 @@ fn say_where(listening: &Listen) {
     }
     for address in &listening.socks {
         eprintln!("ringfence: SOCKS5 proxy on {address}");
+    }
+    for address in &listening.metrics {
+        eprintln!("ringfence: counters at http://{address}/metrics");
     }
 }
 

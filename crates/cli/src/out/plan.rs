@@ -159,6 +159,7 @@ fn describe(act: &Act) -> (&'static str, String) {
         }
         Act::Broker(Brokered::Loopback { .. }) => (NETWORK, "loopback: only ports bound inside".into()),
         Act::Loopback => (NETWORK, "loopback of its own".into()),
+        Act::Transparent => (NETWORK, "everything but loopback leads to the proxy, whoever asks".into()),
         Act::ProxyListener { port } => (NETWORK, format!("the proxy, on 127.0.0.1:{port} inside")),
         Act::ReadOnlyTree => (WRITABLE, "nothing else: every other mount is read-only".into()),
         Act::Namespaces { kinds, .. } => {

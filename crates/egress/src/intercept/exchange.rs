@@ -3,12 +3,11 @@
 use super::origin::{self, Link};
 use super::{Interceptor, Prefixed};
 use crate::event::Record;
-use crate::gate::{Gate, MAX_HEAD, MAX_HEADERS, STAND_IN_HOST};
+use crate::gate::{Gate, MAX_HEAD, STAND_IN_HOST};
 use crate::host::Target;
 use crate::policy::Refusal;
-use crate::proxy::phases::{Failure, Stop};
 use crate::proxy::request::{self, Wish};
-use crate::proxy::{Body, Pinned, Visit, answer, finish, malformed, note};
+use crate::proxy::{Body, Failure, Pinned, Stop, Visit, answer, finish, malformed, note, server};
 use answer::After;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Uri, Version};
@@ -64,16 +63,7 @@ pub(super) async fn serve(
             let (opened, fault) = (Arc::clone(&opened), Arc::clone(&fault));
             async move { Ok::<_, Infallible>(handle(&opened, request, Some(&fault)).await) }
         });
-        let _ = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(head)
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD * 2)
-            .half_close(true)
-            .auto_date_header(false)
-            .serve_connection(TokioIo::new(gate), service)
-            .with_upgrades()
-            .await;
+        let _ = server(head).serve_connection(TokioIo::new(gate), service).with_upgrades().await;
     }
     drop(outer);
 }

@@ -1,3 +1,5 @@
+mod smuggling;
+
 use super::*;
 use crate::event::Verdict;
 use crate::proxy::tests::world::*;
@@ -146,7 +148,7 @@ fn empty(builder: http::request::Builder) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn methods_and_paths_hold_on_https_in_both_versions_of_http() {
+async fn px_14_methods_and_paths_hold_on_https_in_both_versions_of_http() {
     let origin = tls_origin(&["a.test"], &[b"h2", b"http/1.1"]).await;
     let mut settings = network(&["**.test:*"], &[]);
     settings.managed.intercept.push(sourced("a.test:*".to_owned()));

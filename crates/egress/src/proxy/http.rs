@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ringfence_model::network::NetworkProtocol;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// What the HTTP library reads from.
@@ -25,17 +26,16 @@ pub(crate) async fn serve(visit: Visit, stream: TcpStream) {
         let (client, fault) = (Arc::clone(&client), Arc::clone(&fault));
         async move { Ok::<_, Infallible>(handle(client, &fault, request).await) }
     });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD * 2)
-        .half_close(true)
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(gate), service)
-        .with_upgrades();
     // An error here is the client's own end of the connection: what it asked for is recorded by then.
-    let _ = connection.await;
+    let _ = server(head).serve_connection(TokioIo::new(gate), service).with_upgrades().await;
+}
+
+/// HTTP/1 towards clients, in the open and inside opened TLS: `head` is the time for a request's head.
+pub(crate) fn server(head: Duration) -> hyper::server::conn::http1::Builder {
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(head).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD * 2);
+    server.half_close(true).auto_date_header(false);
+    server
 }
 
 async fn handle(client: Arc<forward::Client>, fault: &Fault, request: Request<Incoming>) -> Response<Body> {

@@ -26,11 +26,12 @@ mod udp;
 mod unix;
 mod upgrade;
 mod upstream;
+pub(crate) mod way;
 
 pub(crate) use answer::Body;
 pub(crate) use connect::note;
-pub(crate) use http::malformed;
-pub(crate) use phases::Pinned;
+pub(crate) use http::{malformed, server};
+pub(crate) use phases::{Failure, Pinned, Stop};
 pub use session::{Limits, Session, SessionOptions};
 pub(crate) use upgrade::finish;
 pub use upstream::{UpstreamError, UpstreamProxy};
@@ -108,7 +109,7 @@ impl Proxy {
     }
 
     /// Accept: bounds connections per sandbox. One too many is closed at once.
-    fn admit(self: &Arc<Self>, session: &Arc<Session>) -> Option<Visit> {
+    pub(crate) fn admit(self: &Arc<Self>, session: &Arc<Session>) -> Option<Visit> {
         let metrics = &self.recorder.metrics;
         metrics.connections.fetch_add(1, Relaxed);
         let Ok(permit) = Arc::clone(&session.slots).try_acquire_owned() else {

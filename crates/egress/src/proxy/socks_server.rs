@@ -1,10 +1,9 @@
 //! The SOCKS5 front: one client connection, one destination.
 
 use super::connect::note;
-use super::phases::{self, Failure, Stop};
-use super::{Visit, tunnel, udp};
+use super::phases::{Failure, Stop};
+use super::{Visit, udp, way};
 use crate::host::Target;
-use crate::policy::Refusal;
 use crate::resolve::ResolveError;
 use crate::socks::{self, Command, Read, Reply, SocksError};
 use ringfence_model::network::NetworkProtocol;
@@ -105,20 +104,7 @@ fn refuse(visit: &Visit, why: &str) {
 
 async fn connect(visit: Visit, mut stream: TcpStream, target: Target, early: Vec<u8>) {
     let mut record = visit.proxy.recorder.open(&visit.session.name, NetworkProtocol::Socks5Tcp, &target);
-    let interceptor = visit.session.interceptor.clone().filter(|_| visit.session.policy.intercepts(&target));
-    let outcome = async {
-        let decided = phases::decide(&visit, &target, NetworkProtocol::Socks5Tcp, &mut record).await?;
-        if interceptor.is_none() {
-            let seen = visit.session.policy.check_tunnel(&target);
-            seen.map_err(|fault| Box::new(Refusal::of_method(&target, "SOCKS", fault)))?;
-        }
-        let pinned = phases::pin(&visit, &decided).await?;
-        match interceptor {
-            Some(interceptor) => Ok(Way::Open(interceptor, pinned)),
-            None => phases::connect(&visit, &pinned, true).await.map(Way::Tunnel),
-        }
-    };
-    let way = match outcome.await {
+    let way = match way::find(&visit, &target, NetworkProtocol::Socks5Tcp, "SOCKS", &mut record).await {
         Ok(way) => way,
         Err(stopped) => {
             note(&mut record, &stopped);
@@ -131,18 +117,7 @@ async fn connect(visit: Visit, mut stream: TcpStream, target: Target, early: Vec
     if stream.write_all(&Reply::Succeeded.bytes(None)).await.is_err() {
         return;
     }
-    match way {
-        Way::Open(interceptor, pinned) => interceptor.serve(visit, target, pinned, stream, early, record).await,
-        Way::Tunnel(connected) => {
-            record.event.address = connected.address;
-            tunnel::run(visit, target, stream, early, connected, record).await;
-        }
-    }
-}
-
-enum Way {
-    Tunnel(phases::Connected),
-    Open(std::sync::Arc<crate::intercept::Interceptor>, phases::Pinned),
+    way.carry(visit, target, stream, early, record).await;
 }
 
 fn reply_to(stopped: &Stop) -> Reply {

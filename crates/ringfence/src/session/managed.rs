@@ -163,7 +163,7 @@ mod with_proxy {
 
     #[cfg(target_os = "linux")]
     fn serve(managed: &Managed, running: Running<'_>) -> Result<(), NetworkError> {
-        managed.serve(running.proxy_sockets)
+        managed.serve(running.inlets)
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -145,9 +145,9 @@ pub struct Running<'r> {
     /// Our ends of its pipes, to take.
     #[cfg(target_os = "linux")]
     pub pipes: &'r mut ringfence_sandbox::run::Pipes,
-    /// Listening sockets inside for the proxy, with their ports.
+    /// What was made inside for the proxy to serve.
     #[cfg(target_os = "linux")]
-    pub proxy_sockets: Vec<(u16, std::os::fd::OwnedFd)>,
+    pub inlets: Vec<(ringfence_sandbox::Inlet, std::os::fd::OwnedFd)>,
 }
 
 impl Session {
@@ -428,8 +428,8 @@ fn run_in<'f>(
     };
     cancel.begun(running.killer().ok());
     if let Some(seen) = on_start {
-        let proxy_sockets = running.proxy_sockets();
-        seen(Running { plan: sandbox.plan(), pipes: running.pipes(), proxy_sockets });
+        let inlets = running.inlets();
+        seen(Running { plan: sandbox.plan(), pipes: running.pipes(), inlets });
     }
     let outcome = running.wait();
     cancel.begun(None);

@@ -6,8 +6,10 @@ use super::shared::{Shared, done, phase, word};
 use super::talk::{fail, say, wait_for};
 use super::watch::watch;
 use crate::linux::ops::{Lenience, Op};
-use crate::linux::perform::perform;
+use crate::linux::perform::{perform, slot};
+use crate::run::Inlet;
 use crate::sys::{Errno, clone, fs, process, security, signal, socket};
+use ringfence_model::transparent;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -16,7 +18,7 @@ extern "C" fn first_process(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Shared` that it keeps until this process has ended.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     prepare(shared);
-    send_proxy_sockets(shared);
+    send_inlets(shared);
     run(shared)
 }
 
@@ -25,7 +27,7 @@ extern "C" fn keeper(argument: *mut c_void) -> i32 {
     // SAFETY: as for process 1.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     prepare(shared);
-    send_proxy_sockets(shared);
+    send_inlets(shared);
     say(shared, word::READY, 0, None);
     keep(shared)
 }
@@ -224,14 +226,25 @@ fn join_network(shared: &Shared) -> Result<(), Errno> {
     joined
 }
 
-fn send_proxy_sockets(shared: &Shared) {
-    for port in &shared.work().proxy_ports {
-        match socket::listen_loopback(*port) {
-            Ok(fd) => {
-                say(shared, word::PROXY_SOCKET, u32::from(*port), Some(fd));
-                fs::close(fd);
-            }
-            Err(errno) => fail(shared, u32::MAX, errno),
+fn send_inlets(shared: &Shared) {
+    let give = |inlet: Inlet, made: Result<i32, Errno>| match made {
+        Ok(fd) => {
+            say(shared, word::PROXY_SOCKET, inlet.word(), Some(fd));
+            fs::close(fd);
         }
+        Err(errno) => fail(shared, u32::MAX, errno),
+    };
+    for port in &shared.work().proxy_ports {
+        give(Inlet::Port(*port), socket::listen_loopback(*port));
+    }
+    let Some(interface) = shared.work().interface else { return };
+    give(Inlet::Interface, Ok(slot(&shared.work().program, interface)));
+    give(Inlet::Connections, socket::listen_v4(transparent::INSIDE_V4.octets(), 0));
+    // A kernel without IPv6 has no connections by it.
+    if let Ok(listener) = socket::listen_v6() {
+        give(Inlet::Connections, Ok(listener));
+    }
+    for address in &transparent::NAME_SERVERS {
+        give(Inlet::Names, socket::datagrams_v4(address.octets(), transparent::NAME_PORT));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) mod word {
     pub(crate) const ENDED: u32 = 5;
     /// A listener of seccomp notifications comes with this message.
     pub(crate) const LISTENER: u32 = 6;
-    /// A listening socket inside comes with this message: port.
+    /// What the proxy serves inside comes with this message: [`crate::run::Inlet`].
     pub(crate) const PROXY_SOCKET: u32 = 7;
     /// To process 1: pass this signal on.
     pub(crate) const SIGNAL: u32 = 16;
@@ -107,6 +107,8 @@ pub(crate) struct Work {
     pub step_errno: Vec<AtomicI32>,
     /// Ports on loopback to listen on for the proxy.
     pub proxy_ports: Vec<u16>,
+    /// The interface through which everything leaves, if there is one.
+    pub interface: Option<Slot>,
     /// Processes inside go on after the command.
     pub keep_background: bool,
 }

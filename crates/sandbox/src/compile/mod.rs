@@ -68,7 +68,7 @@ pub const CGROUP_REMEDY: &str = "systemd-run --user --scope -p Delegate=yes ring
 /// Makes the plan for `wish` on `host`. The same input gives the same bytes.
 pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Result<Plan, Unenforceable> {
     let tier = common::tier(wish, host, options)?;
-    let unbuilt = unbuilt(wish, host);
+    let unbuilt = unbuilt(wish, host, tier);
     if !unbuilt.is_empty() {
         return Err(Unenforceable { unmet: unbuilt });
     }
@@ -110,7 +110,7 @@ fn with_broker(plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
 }
 
 /// Settings that would have no effect: an error, since whoever set them relies on them.
-fn unbuilt(wish: &Confinement, host: &HostFacts) -> Vec<Unmet> {
+fn unbuilt(wish: &Confinement, host: &HostFacts, tier: Tier) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     if let Some(limit) = wish.limits.output.as_ref().filter(|_| host.system != System::Linux) {
         unmet.push(Unmet {
@@ -121,12 +121,15 @@ fn unbuilt(wish: &Confinement, host: &HostFacts) -> Vec<Unmet> {
             origin: limit.origin.clone(),
         });
     }
-    if let NetworkWish::Proxy { transparent: true, .. } = wish.network.value {
+    // What ignores the proxy's variables is caught by an interface, which needs a network of the sandbox's own.
+    if let NetworkWish::Proxy { transparent: true, .. } = wish.network.value
+        && !matches!(tier, Tier::Namespaces | Tier::Bwrap)
+    {
         unmet.push(Unmet {
             promise: Some(Promise::NetworkProxy),
             what: "`network.transparent`".to_owned(),
-            why: "in this version programs that ignore the proxy's variables have no network".to_owned(),
-            remedy: "remove `network.transparent`".to_owned(),
+            why: format!("the `{tier}` tier gives the sandbox no network of its own to catch connections in"),
+            remedy: "remove `network.transparent`, or use the `namespaces` or `bwrap` tier".to_owned(),
             origin: wish.network.origin.clone(),
         });
     }

@@ -78,6 +78,7 @@ pub fn describe(act: &Act) -> String {
         Act::CapabilityFile { path, .. } => format!("capability file {}", path.display()),
         Act::Loopback => "loopback raised".to_owned(),
         Act::ProxyListener { port } => format!("the proxy listens on port {port} of loopback inside"),
+        Act::Transparent => "an interface that leads everything but loopback to the proxy".to_owned(),
         Act::LandlockRule { path, rights } => format!("Landlock below {}: {}", path.display(), rights.join(" ")),
         Act::LandlockSiblings { path, except, rights } => {
             let except: Vec<String> = except.iter().map(|path| path.display()).collect();

@@ -5,9 +5,12 @@
 
 use crate::sys::mount::Attributes;
 use ringfence_model::facts::FileId;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
+
+/// Where the host keeps network devices.
+pub(crate) const DEVICES: &CStr = c"/dev/net";
 
 /// A descriptor that an operation makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub(crate) enum Op {
     BindNode { from: Slot, dir: Slot, path: CString },
     /// Goes into the network that the helper has made meanwhile.
     JoinNetwork,
+    /// Makes the interface through which everything leaves, by the host's directory of network devices.
+    MakeInterface { devices: Slot, to: Slot },
 }
 
 /// All operations, and the slots they fill.
@@ -92,6 +97,16 @@ pub(crate) struct Program {
 }
 
 impl Op {
+    /// What would make a failure of it go away, where that is known.
+    pub(crate) fn remedy(&self, errno: crate::sys::Errno) -> &'static str {
+        let devices = matches!(self, Self::Open { path, .. } if path.as_bytes() == DEVICES.to_bytes());
+        if (devices || matches!(self, Self::MakeInterface { .. })) && crate::sys::tunnel::unavailable(errno) {
+            return "load the kernel's `tun` module (in a container: pass the device `/dev/net/tun`), or remove \
+                    `network.transparent`";
+        }
+        ""
+    }
+
     /// In words, for an error.
     pub(crate) fn describe(&self) -> String {
         let show = |path: &CString| ringfence_model::text::escape_bytes(path.as_bytes());
@@ -116,6 +131,7 @@ impl Op {
             Self::LandlockRule { .. } => "add a Landlock rule".to_owned(),
             Self::BindNode { path, .. } => format!("bind the device `{}`", show(path)),
             Self::JoinNetwork => "make a network namespace with loopback".to_owned(),
+            Self::MakeInterface { .. } => "make the interface to the proxy (`/dev/net/tun`)".to_owned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! here too: no allocation, no locks, no thread-local storage, no unwinding.
 
 use super::ops::{From, Op, Program, Slot};
-use crate::sys::{Errno, fs, mount, security};
+use crate::sys::{Errno, fs, mount, security, tunnel};
 use std::ffi::{CStr, CString};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -106,6 +106,11 @@ pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
             if fd(*at) >= 0 {
                 security::landlock_path(fd(*ruleset), *rights, fd(*at))?;
             }
+        }
+        Op::MakeInterface { devices, to } => {
+            let interface = tunnel::open(fd(*devices))?;
+            fill(program, *to, interface);
+            tunnel::raise()?;
         }
         // The helper's business, which process 1 waits for itself.
         Op::JoinNetwork => {}

@@ -12,7 +12,7 @@ use crate::child::{Shared, phase, word};
 use crate::enforced::StartError;
 use crate::plan::Plan;
 use crate::prepare::{self, slots};
-use crate::run::{Command, Signals};
+use crate::run::{Command, Inlet, Signals};
 use crate::sys::memory::Region;
 use crate::sys::{Errno, fs, process, signal, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -35,12 +35,12 @@ pub struct Prepared {
     filter: OnceLock<Arc<[libc::sock_filter]>>,
     /// Our own broker, as it is before it begins; none if nothing is left to it.
     broker: OnceLock<Option<super::broker::Factory>>,
-    proxy_sockets: Mutex<Vec<(u16, OwnedFd)>>,
+    inlets: Mutex<Vec<(Inlet, OwnedFd)>>,
 }
 
 impl Prepared {
     pub(super) fn new(sandbox: Sandbox) -> Result<Self, StartError> {
-        let prepare::Prepared { tree, each, join, slots: count, ruleset } = prepare::prepare(sandbox.plan(), None)?;
+        let prepare::Prepared { tree, each, network, slots: count, ruleset } = prepare::prepare(sandbox.plan(), None)?;
         if sandbox.plan().tier == ringfence_model::Tier::Landlock {
             return Ok(Self {
                 sandbox,
@@ -51,14 +51,14 @@ impl Prepared {
                 filled: Vec::new(),
                 filter: OnceLock::new(),
                 broker: OnceLock::new(),
-                proxy_sockets: Mutex::default(),
+                inlets: Mutex::default(),
             });
         }
         let mut first = First::start(sandbox.plan(), true)?;
-        let operations = tree.into_iter().chain(join).collect();
+        let operations = tree.into_iter().chain(network).collect();
         first.give_work(sandbox.work(Program { operations, slots: slots(count, &[]) }));
         let lost = || supervisor("prepare the sandbox", Errno(libc::EIO));
-        let proxy_sockets = Mutex::new(first.await_ready(sandbox.plan())?);
+        let inlets = Mutex::new(first.await_ready(sandbox.plan())?);
         let keeper = first.take().ok_or_else(lost)?;
         let filled = match &keeper.memory.work {
             Some(work) => work.program.slots.iter().map(|slot| slot.load(SeqCst)).collect(),
@@ -67,7 +67,7 @@ impl Prepared {
         let each = each.into();
         let turn = Mutex::new(());
         let (filter, broker) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter, broker, proxy_sockets })
+        Ok(Self { sandbox, keeper: Some(keeper), turn, each, ruleset, filled, filter, broker, inlets })
     }
 
     /// The plan.
@@ -76,9 +76,9 @@ impl Prepared {
         self.sandbox.plan()
     }
 
-    /// Listening sockets inside, for the proxy: port and socket. They are given once.
-    pub fn proxy_sockets(&self) -> Vec<(u16, OwnedFd)> {
-        self.proxy_sockets.lock().map(|mut sockets| std::mem::take(&mut *sockets)).unwrap_or_default()
+    /// What was made inside for the proxy to serve. It is given once.
+    pub fn inlets(&self) -> Vec<(Inlet, OwnedFd)> {
+        self.inlets.lock().map(|mut sockets| std::mem::take(&mut *sockets)).unwrap_or_default()
     }
 
     /// Starts a command. Returns when it runs.
@@ -208,10 +208,10 @@ impl Drop for Prepared {
 
 impl First {
     /// Waits until a keeper has made everything; its sockets for the proxy.
-    fn await_ready(&mut self, plan: &Plan) -> Result<Vec<(u16, OwnedFd)>, StartError> {
+    fn await_ready(&mut self, plan: &Plan) -> Result<Vec<(Inlet, OwnedFd)>, StartError> {
         let lost = || supervisor("prepare the sandbox", Errno(libc::EPIPE));
         let Some(Started { memory, pidfd, socket, .. }) = self.started() else { return Err(lost()) };
-        let mut sockets = Vec::new();
+        let mut inlets = Vec::new();
         loop {
             let mut fds =
                 [socket.as_raw_fd(), pidfd.as_raw_fd()].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
@@ -230,12 +230,14 @@ impl First {
                 continue;
             };
             match (pair(bytes), descriptor.map(owned)) {
-                ((word::READY, _), _) => return Ok(sockets),
+                ((word::READY, _), _) => return Ok(inlets),
                 ((word::FAILED, operation), _) => {
                     let Some(work) = &memory.work else { return Err(lost()) };
                     return Err(failure(plan, &memory.shared, work, operation));
                 }
-                ((word::PROXY_SOCKET, port), Some(fd)) => sockets.push((u16::try_from(port).unwrap_or(0), fd)),
+                ((word::PROXY_SOCKET, value), Some(fd)) => {
+                    inlets.extend(Inlet::from_word(value).map(|inlet| (inlet, fd)));
+                }
                 _ => {}
             }
         }

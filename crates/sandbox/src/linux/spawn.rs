@@ -138,12 +138,17 @@ impl Sandbox {
     }
 
     pub(super) fn work(&self, program: super::ops::Program) -> Work {
+        let interface = program.operations.iter().find_map(|operation| match operation.op {
+            super::ops::Op::MakeInterface { to, .. } => Some(to),
+            _ => None,
+        });
         let ports =
             |step: &crate::plan::Step| if let Act::ProxyListener { port } = step.act { Some(port) } else { None };
         Work {
             step_errno: self.plan.steps.iter().map(|_| AtomicI32::new(0)).collect(),
             program,
             proxy_ports: self.plan.steps.iter().filter_map(ports).collect(),
+            interface,
             keep_background: self.plan.keep_background,
         }
     }

@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use crate::child::{self, Shared, Work, word};
 use crate::enforced::{Enforced, StartError, StepResult};
 use crate::plan::{Act, GroupKind, Limit, Plan};
-use crate::run::{Command, Outcome, Pipes, Signals};
+use crate::run::{Command, Inlet, Outcome, Pipes, Signals};
 use crate::sys::{fs, process, signal, socket};
 use ringfence_model::report::Exit;
 use std::io;
@@ -76,7 +76,7 @@ pub struct Running<'p> {
     broker: Option<Box<dyn Broker>>,
     enforced: Vec<Enforced>,
     pipes: Pipes,
-    proxy_sockets: Vec<(u16, OwnedFd)>,
+    inlets: Vec<(Inlet, OwnedFd)>,
     signals: Option<OwnedFd>,
     terminal: Option<Terminal>,
     mask: signal::Mask,
@@ -138,7 +138,7 @@ impl<'p> Running<'p> {
             broker: None,
             enforced: Vec::new(),
             pipes,
-            proxy_sockets: Vec::new(),
+            inlets: Vec::new(),
             signals: None,
             terminal,
             mask,
@@ -189,7 +189,7 @@ impl<'p> Running<'p> {
                     (word::FAILED, _) => return Err(self.failed(value)),
                     (word::NOT_EXECUTED, _) => return Err(self.not_executed(command)),
                     (word::PROXY_SOCKET, Some(fd)) => {
-                        self.proxy_sockets.push((u16::try_from(value).unwrap_or(0), fd));
+                        self.inlets.extend(Inlet::from_word(value).map(|inlet| (inlet, fd)));
                     }
                     (word::LISTENER, Some(listener)) => {
                         let Some(factory) = factory.take() else { continue };
@@ -301,9 +301,9 @@ impl<'p> Running<'p> {
         &mut self.pipes
     }
 
-    /// Listening sockets inside, for the proxy: port and socket.
-    pub fn proxy_sockets(&mut self) -> Vec<(u16, OwnedFd)> {
-        std::mem::take(&mut self.proxy_sockets)
+    /// What was made inside for the proxy to serve.
+    pub fn inlets(&mut self) -> Vec<(Inlet, OwnedFd)> {
+        std::mem::take(&mut self.inlets)
     }
 
     /// Sends the command a signal.
@@ -521,7 +521,7 @@ pub(super) fn failure(plan: &Plan, shared: &Shared, work: &Work, operation: u32)
         (Some(operation), Some(step)) => StartError::Step {
             step: Box::new(step.clone()),
             what: operation.op.describe(),
-            remedy: String::new(),
+            remedy: operation.op.remedy(errno).to_owned(),
             cause: errno.into(),
         },
         _ => StartError::Tier {

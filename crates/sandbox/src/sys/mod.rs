@@ -18,6 +18,7 @@ pub(crate) mod security;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod trial;
+pub(crate) mod tunnel;
 
 pub(crate) use clone::clone;
 pub(crate) use raw::Errno;

@@ -1,6 +1,6 @@
 //! Sockets: the pair between supervisor and sandbox, and loopback inside.
 
-use super::raw::{Errno, Result, call, word};
+use super::raw::{Result, call, word};
 
 /// `socketpair(2)`: `AF_UNIX`, `SOCK_SEQPACKET`, closed on exec.
 pub(crate) fn pair() -> Result<[i32; 2]> {
@@ -91,7 +91,7 @@ pub(crate) fn receive(socket: i32, bytes: &mut [u8], flags: i32) -> Result<(usiz
     Ok((count, (first >= 0).then_some(first)))
 }
 
-fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {
+pub(super) fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {
     // SAFETY: plain integers.
     unsafe { call(libc::SYS_socket, [word(domain), word(kind | libc::SOCK_CLOEXEC), word(protocol), 0, 0, 0]) }
         .map(|fd| fd as i32)
@@ -117,23 +117,61 @@ pub(crate) fn raise_loopback() -> Result<()> {
 
 /// A socket that listens on this port of 127.0.0.1.
 pub(crate) fn listen_loopback(port: u16) -> Result<i32> {
+    listen_v4([127, 0, 0, 1], port)
+}
+
+/// A socket that listens on an address of this network; port 0 takes a free one.
+pub(crate) fn listen_v4(address: [u8; 4], port: u16) -> Result<i32> {
     let fd = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
-    let address = libc::sockaddr_in {
+    or_close(fd, bind(fd, &v4(address, port)).and_then(|()| listen(fd)))
+}
+
+/// A socket that listens for IPv6 on every address of this network.
+pub(crate) fn listen_v6() -> Result<i32> {
+    let fd = socket(libc::AF_INET6, libc::SOCK_STREAM, 0)?;
+    let only: i32 = 1;
+    let option = [libc::IPPROTO_IPV6, libc::IPV6_V6ONLY].map(word);
+    let args = [word(fd), option[0], option[1], &raw const only as usize, size_of_val(&only), 0];
+    // SAFETY: the option's value lives on this stack frame; the kernel only reads it.
+    let set = unsafe { call(libc::SYS_setsockopt, args) };
+    // SAFETY: all-zero bytes are a valid address: any, port 0.
+    let mut any: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+    any.sin6_family = libc::AF_INET6 as u16;
+    or_close(fd, set.and_then(|_| bind(fd, &any)).and_then(|()| listen(fd)))
+}
+
+/// A datagram socket on an address of this network.
+pub(crate) fn datagrams_v4(address: [u8; 4], port: u16) -> Result<i32> {
+    let fd = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    or_close(fd, bind(fd, &v4(address, port)))
+}
+
+fn v4(address: [u8; 4], port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
         sin_family: libc::AF_INET as u16,
         sin_port: port.to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address) },
         sin_zero: [0; 8],
-    };
-    let args = [word(fd), &raw const address as usize, size_of_val(&address), 0, 0, 0];
-    // SAFETY: the address lives on this stack frame; the kernel only reads it.
-    let bound = unsafe { call(libc::SYS_bind, args) };
+    }
+}
+
+fn bind<A>(fd: i32, address: &A) -> Result<()> {
+    let args = [word(fd), std::ptr::from_ref(address) as usize, size_of::<A>(), 0, 0, 0];
+    // SAFETY: the address is borrowed for the call; the kernel only reads it.
+    unsafe { call(libc::SYS_bind, args) }.map(drop)
+}
+
+fn listen(fd: i32) -> Result<()> {
     // SAFETY: plain integers.
-    let result = bound.and_then(|_| unsafe { call(libc::SYS_listen, [word(fd), 1024, 0, 0, 0, 0]) });
-    match result {
-        Ok(_) => Ok(fd),
-        Err(Errno(errno)) => {
+    unsafe { call(libc::SYS_listen, [word(fd), 1024, 0, 0, 0, 0]) }.map(drop)
+}
+
+fn or_close(fd: i32, done: Result<()>) -> Result<i32> {
+    match done {
+        Ok(()) => Ok(fd),
+        Err(errno) => {
             super::fs::close(fd);
-            Err(Errno(errno))
+            Err(errno)
         }
     }
 }

@@ -1,0 +1,138 @@
+"""The other machine: names, web pages with and without TLS, an echo, and a list of what it was asked."""
+
+import http.server
+import os
+import socket
+import socketserver
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+
+DIR = sys.argv[1]
+HOST, PRIVATE = "93.184.216.34", "10.0.0.5"
+asked = open(os.path.join(DIR, "asked"), "a", buffering=1)
+counts = {}
+
+# What names lead to; a list of lists changes with every query.
+V4 = {
+    "allowed.test": [[HOST]],
+    "other.test": [[HOST]],
+    "denied.test": [[HOST]],
+    "private.test": [[PRIVATE]],
+    "mixed.test": [[HOST, PRIVATE]],
+    "rebind.test": [[HOST], [PRIVATE]],
+    "metadata.test": [["169.254.169.254"]],
+}
+V6 = {
+    "mapped.test": "::ffff:10.0.0.5",
+    "nat64.test": "64:ff9b::a00:5",
+    "loop6.test": "::1",
+}
+ALIAS = {"alias.test": "private.test"}
+
+
+def answer(query):
+    at, labels = 12, []
+    while query[at]:
+        labels.append(query[at + 1 : at + 1 + query[at]].decode())
+        at += query[at] + 1
+    name = ".".join(labels).lower()
+    kind = struct.unpack("!H", query[at + 1 : at + 3])[0]
+    question = query[12 : at + 5]
+    print(name, kind, file=asked)
+    if name == "silent.test":
+        return None
+    if name == "broken.test":
+        return query[:2] + b"\x81\x82" + query[4:6] + b"\0\0\0\0\0\0" + question
+    records, owner = [], b"\xc0\x0c"
+    real = ALIAS.get(name, name)
+    if real != name:
+        target = b"".join(bytes([len(part)]) + part.encode() for part in real.split(".")) + b"\0"
+        records.append(owner + struct.pack("!HHIH", 5, 1, 1, len(target)) + target)
+        owner = target
+    if kind == 1 and real in V4:
+        lists = V4[real]
+        turn = counts.get(real, 0)
+        counts[real] = turn + 1
+        for address in lists[min(turn, len(lists) - 1)]:
+            records.append(owner + struct.pack("!HHIH", 1, 1, 0, 4) + socket.inet_aton(address))
+    if kind == 28 and real in V6:
+        records.append(owner + struct.pack("!HHIH", 28, 1, 0, 16) + socket.inet_pton(socket.AF_INET6, V6[real]))
+    code = 0 if real in V4 or real in V6 else 3
+    flags = struct.pack("!H", 0x8180 | code)
+    return query[:2] + flags + b"\0\1" + struct.pack("!H", len(records)) + b"\0\0\0\0" + question + b"".join(records)
+
+
+def names():
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((HOST, 53))
+    while True:
+        query, client = server.recvfrom(4096)
+        reply = answer(query)
+        if reply:
+            server.sendto(reply, client)
+
+
+class Pages(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *args):
+        super().__init__(*args, directory=os.path.join(DIR, "pages"))
+
+    def log_message(self, *args):
+        print("reached", file=asked)
+
+    def do_PUT(self):
+        length = int(self.headers["Content-Length"])
+        body, left = 0, length
+        while left:
+            part = self.rfile.read(min(left, 1 << 16))
+            body += sum(part)
+            left -= len(part)
+        text = str(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        print("reached", file=asked)
+        while part := self.request.recv(1 << 16):
+            self.request.sendall(part)
+        self.request.shutdown(socket.SHUT_WR)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def start(server):
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+threading.Thread(target=names, daemon=True).start()
+for host in (HOST, PRIVATE):
+    web = http.server.ThreadingHTTPServer((host, 80), Pages)
+    web.daemon_threads = True
+    start(web)
+start(Server((HOST, 7000), Echo))
+made = subprocess.run(
+    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=allowed.test"]
+    + ["-addext", "subjectAltName=DNS:allowed.test,DNS:other.test", "-keyout", f"{DIR}/key.pem", "-out", f"{DIR}/cert.pem"],
+    capture_output=True,
+)
+if made.returncode == 0:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{DIR}/cert.pem", f"{DIR}/key.pem")
+    secure = http.server.ThreadingHTTPServer((HOST, 443), Pages)
+    secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+    secure.daemon_threads = True
+    start(secure)
+open(os.path.join(DIR, "ready"), "w").close()
+threading.Event().wait()
