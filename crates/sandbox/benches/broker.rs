@@ -10,7 +10,12 @@ fn main() {
 fn main() {}
 
 #[cfg(target_os = "linux")]
+#[path = "common/tmpfs.rs"]
+mod tmpfs;
+
+#[cfg(target_os = "linux")]
 mod linux {
+    use super::tmpfs::Tmpfs;
     use std::io::Write;
     use std::path::{Path, PathBuf};
     use std::process::Command;
@@ -27,8 +32,11 @@ mod linux {
             println!("SKIPPED: broker: the example `confine` isn't built (cargo build --release --example confine)");
             return;
         };
-        let place = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-        let dir = Path::new(place).join(format!("ringfence-bench-{}", std::process::id()));
+        let Some(tmpfs) = Tmpfs::mount().unwrap() else {
+            println!("SKIPPED: broker: this user may not mount a tmpfs, and a disk would drown the figures");
+            return;
+        };
+        let dir = tmpfs.path().to_path_buf();
         let _ = std::fs::create_dir_all(dir.join("ws"));
         let own = std::env::current_exe().unwrap_or_default();
         let ws = dir.join("ws");
@@ -40,7 +48,6 @@ mod linux {
             command.arg("--root").arg(&ws).arg("--").arg(&own).env("RINGFENCE_BENCH_INSIDE", &ws).current_dir(&ws);
             brokered.push(time(&mut command));
         }
-        let _ = std::fs::remove_dir_all(&dir);
         let kinds = [
             "create, by absolute path",
             "create, by bare name",
@@ -62,8 +69,9 @@ mod linux {
     }
 
     fn time(command: &mut Command) -> Vec<f64> {
-        let output = command.output().map(|output| output.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&output).split_whitespace().filter_map(|word| word.parse().ok()).collect()
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|word| word.parse().ok()).collect()
     }
 
     fn median(rounds: &[Vec<f64>], index: usize) -> f64 {
