@@ -14,8 +14,17 @@ use ringfence_model::text::Untrusted;
 use ringfence_model::{Denial, DenialKind, Evidence};
 use std::time::{Duration, Instant};
 
-/// How often memory is added up where no control group does it.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long one may leave it at most before memory is added up again, where no control group does it, and at least.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(2));
+
+/// Bytes that are taken in a millisecond by who does nothing else, and more.
+const PACE: u64 = 4 << 20;
+
+/// When to look again, with so many bytes left: before they can all have been taken.
+fn pause(left: u64) -> Duration {
+    let (longest, shortest) = LOOK;
+    Duration::from_millis(left / PACE).clamp(shortest, longest)
+}
 
 /// The limits of one run while it runs.
 #[derive(Debug)]
@@ -58,10 +67,11 @@ impl Watch {
         } else if let Some(most) = self.memory
             && Instant::now() >= self.next_look
         {
-            if tree::memory_exceeds(first.cast_unsigned(), most) {
+            let used = tree::memory(first.cast_unsigned(), most);
+            if used > most {
                 self.over = Some(LimitKind::Memory);
             }
-            self.next_look = Instant::now() + LOOK;
+            self.next_look = Instant::now() + pause(most.saturating_sub(used));
         }
         self.over.is_some()
     }
@@ -84,6 +94,10 @@ impl Watch {
             || (libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 128 + libc::SIGKILL);
         if let Some(limit) = self.over {
             return Exit::Limit(limit);
+        }
+        // The end of its output may have ended the command before anybody looked.
+        if self.relay.as_ref().is_some_and(Relay::is_over) {
+            return Exit::Limit(LimitKind::Output);
         }
         if killed && self.group.as_ref().is_some_and(Group::ran_out_of_memory) {
             return Exit::Limit(LimitKind::Memory);

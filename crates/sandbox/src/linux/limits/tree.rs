@@ -59,13 +59,14 @@ fn threads(process: u32) -> Option<u64> {
     Some(links.saturating_sub(2).max(1))
 }
 
-/// Whether the processes below `first` have more than `most` bytes. What several share counts once.
-pub(super) fn memory_exceeds(first: u32, most: u64) -> bool {
+/// Bytes that the processes below `first` have. What several share counts once, if the sum would be above `most` otherwise.
+pub(super) fn memory(first: u32, most: u64) -> u64 {
     let tree = below(first);
     let sum = |of: fn(u32) -> u64| tree.processes.iter().map(|process| of(*process)).fold(0, u64::saturating_add);
     // The exact sum makes the kernel walk every page table: only where the rough one, which counts shared pages as often
     // as they are shared, says too much.
-    sum(resident) > most && sum(proportional) > most
+    let rough = sum(resident);
+    if rough > most { sum(proportional) } else { rough }
 }
 
 /// Bytes of a process's own memory and of shared memory that it has touched.
@@ -113,8 +114,8 @@ mod tests {
         std::io::Read::read_exact(top.stdout.as_mut().unwrap(), &mut said).unwrap();
         let tree = below(top.id());
         assert_eq!((tree.processes.len(), tree.threads), (3, 3), "{tree:?}");
-        assert!(!memory_exceeds(top.id(), 1 << 40));
-        assert!(memory_exceeds(top.id(), 1));
+        let (rough, exact) = (memory(top.id(), 1 << 40), memory(top.id(), 1));
+        assert!(exact > 1 && exact <= rough && rough < 1 << 30, "{exact} {rough}");
         for process in tree.processes {
             let _ = Command::new("kill").args(["-9", &process.to_string()]).status();
         }
