@@ -9,6 +9,7 @@ pub const PROBES: &[Probe] = &[
     ("start_a_script_without_a_first_line_runs", script),
     ("start_every_step_is_accounted_for", accounted),
     ("start_in_a_directory_of_somebody_else", somebody_else),
+    ("start_a_program_that_was_just_written_runs", just_written),
 ];
 
 fn error(scratch: &Scratch, argv: &[&str]) -> Result<StartError, Failure> {
@@ -18,6 +19,12 @@ fn error(scratch: &Scratch, argv: &[&str]) -> Result<StartError, Failure> {
         Err(error @ StartError::Tier { .. }) => Err(super::harness::unstarted(error)),
         Err(error) => Ok(error),
     }
+}
+
+/// Whoever made the file for the command has let go of it by the time the command runs it.
+fn just_written(scratch: &Scratch) -> Verdict {
+    let script = "for n in $(seq 100); do cp /bin/true new$n && ./new$n || exit 1; done";
+    scratch.sh(scratch.wish(), script)?.works()
 }
 
 fn missing(scratch: &Scratch) -> Verdict {

@@ -7,10 +7,11 @@ use super::reply::{Job, Reply};
 use super::shared::Shared;
 use super::{exec, meta, names, open, process, socket};
 use crate::sys::{notify, peek};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -64,7 +65,7 @@ pub(super) fn answer(shared: &Shared, id: u64, reply: Reply) {
         Reply::Value(value) => notify::send_value(listener, id, value),
         Reply::Fail(errno) => notify::send_errno(listener, id, errno.raw_os_error()),
         Reply::GoOn => notify::send_continue(listener, id),
-        Reply::Descriptor(fd, close_on_exec) => notify::send_fd(listener, id, fd.as_fd(), close_on_exec),
+        Reply::Descriptor(fd, close_on_exec) => deliver(listener, id, fd, close_on_exec),
         Reply::Later => return,
     };
     // A descriptor may not fit into the caller's table: that is what its call fails with.
@@ -75,6 +76,18 @@ pub(super) fn answer(shared: &Shared, id: u64, reply: Reply) {
     {
         let _ = notify::send_errno(listener, id, errno);
     }
+}
+
+/// Gives the caller its descriptor. One that writes is ours no more by the time the caller goes on: a file that anybody has
+/// open for writing can't be executed, and a program that was just written is often run at once.
+fn deliver(listener: BorrowedFd<'_>, id: u64, fd: OwnedFd, close_on_exec: bool) -> io::Result<()> {
+    let reads = rustix::fs::fcntl_getfl(&fd).is_ok_and(|flags| (flags & OFlags::RWMODE) == OFlags::RDONLY);
+    if reads {
+        return notify::send_fd(listener, id, fd.as_fd(), close_on_exec);
+    }
+    let number = notify::add_fd(listener, id, fd.as_fd(), close_on_exec)?;
+    drop(fd);
+    notify::send_value(listener, id, number.into())
 }
 
 fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut Memory) -> Reply {
