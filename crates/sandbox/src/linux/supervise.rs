@@ -412,9 +412,11 @@ impl<'p> Running<'p> {
                 i64::try_from(until.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(i64::MAX)
             });
             let signals = self.signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-            let mut fds =
-                [self.limits.descriptor(), signals].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-            let _ = fs::poll(&mut fds, left);
+            let output = self.limits.descriptor();
+            // It may have ended since it was asked, or not be waited for by its descriptor: then it is asked again soon.
+            let soon = if left < 0 { 10 } else { left.min(10) };
+            let mut fds = [output, signals].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+            let _ = fs::poll(&mut fds, if output < 0 { soon } else { left });
             let [ended, signalled] = fds;
             if ended.revents == 0 && (left == 0 || signalled.revents != 0) {
                 self.limits.abandon_output();
