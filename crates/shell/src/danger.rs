@@ -2,7 +2,7 @@
 
 use crate::class::{ClassifyFacts, Finding};
 use crate::command::{Joined, SimpleCommand, base_name};
-use crate::reading::{Reading, ShellKind, shell_kind};
+use crate::reading::{Reading, ShellKind, reads_input, shell_kind};
 
 /// Programs that are dangerous whatever their arguments, and why.
 pub const PROGRAMS: &[(&str, &str)] = &[
@@ -153,11 +153,15 @@ fn fetched_and_run(commands: &[SimpleCommand]) -> Option<Finding> {
 /// Whether a shell or interpreter gets its program from its input: no file, no program text, no module is named.
 fn runs_input(command: &SimpleCommand) -> bool {
     let args: Vec<&str> = command.words.iter().skip(1).map(|word| word.as_str().unwrap_or("")).collect();
+    if args.contains(&"-s") || args.contains(&"/dev/stdin") {
+        return true;
+    }
+    if command.program_name().and_then(shell_kind).is_some() {
+        return reads_input(&command.words);
+    }
     let named =
         |arg: &&str| matches!(*arg, "-c" | "-m" | "-e" | "-p" | "-n" | "-ne" | "-pe" | "-nle" | "-r" | "--eval");
-    args.contains(&"-s")
-        || args.contains(&"/dev/stdin")
-        || (args.iter().all(|arg| arg.starts_with('-')) && !args.iter().any(named))
+    args.iter().all(|arg| arg.starts_with('-')) && !args.iter().any(named)
 }
 
 fn script_danger(script: &str, facts: &ClassifyFacts) -> Option<String> {

@@ -179,7 +179,7 @@ fn other_script(words: &[OsText]) -> Option<OsText> {
 }
 
 /// Whether a shell's words name neither a script nor a file, so that it reads its input.
-fn reads_input(words: &[OsText]) -> bool {
+pub(crate) fn reads_input(words: &[OsText]) -> bool {
     let shell = words.first().and_then(OsText::as_str).and_then(shell_kind);
     shell.is_some_and(|kind| shell_use(words, kind).script.is_none())
         && words.iter().skip(1).all(|word| {
