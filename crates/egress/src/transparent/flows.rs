@@ -127,6 +127,14 @@ impl<T> Flows<T> {
         Some((first, port, receiver))
     }
 
+    /// The packet that begins a connection which is refused. It stays held, so that [`Flows::end`] forgets it.
+    pub(super) fn refuse(&mut self, key: &Key) -> Option<Vec<u8>> {
+        match &mut self.flows.get_mut(key)?.state {
+            State::Held(first) => Some(std::mem::take(first)),
+            State::Open(..) => None,
+        }
+    }
+
     fn free_port(&mut self, v6: bool) -> Option<u16> {
         (FIRST..=u16::MAX).find_map(|_| {
             let port = self.next;
@@ -212,9 +220,10 @@ mod tests {
     #[test]
     fn a_refused_connection_leaves_nothing_and_a_port_used_again_is_a_new_one() {
         let (mut flows, now) = (Flows::<()>::default(), Instant::now());
-        assert_eq!(flows.judge(key(1), true, b"", now), Fate::Begin);
+        assert_eq!(flows.judge(key(1), true, b"first", now), Fate::Begin);
+        assert_eq!(flows.refuse(&key(1)).as_deref(), Some(&b"first"[..]));
         flows.end(&key(1));
-        assert!(flows.flows.is_empty());
+        assert!(flows.flows.is_empty() && flows.ports.is_empty());
         assert_eq!(flows.judge(key(1), true, b"", now), Fate::Begin);
         let (_, first, _side) = flows.open(&key(1)).unwrap();
         assert_eq!(flows.judge(key(1), true, b"", now), Fate::Pass(first), "a repeated packet");

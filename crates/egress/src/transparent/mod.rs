@@ -40,6 +40,8 @@ use tokio::net::TcpStream;
 const METHOD: &str = "TCP";
 /// Time for the inside to take a connection that was let through.
 const TAKEN: Duration = Duration::from_secs(10);
+/// After an error that may last, so that nothing spins.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Destinations of datagrams that are recorded; further ones are refused all the same.
@@ -235,19 +237,20 @@ impl Net {
         let mut record = visit.proxy.recorder.open(&visit.session.name, protocol, &target);
         record.event.method = Some(METHOD.to_owned());
         let found = way::find(&visit, &target, protocol, METHOD, &mut record).await;
-        let opened = self.flows().open(&key);
-        let Some((mut first, port, side)) = opened else {
-            return record.failed("too many connections are open");
-        };
         let way = match found {
             Ok(way) => way,
             Err(stopped) => {
                 note(&mut record, &stopped);
-                if let Some(seen) = packet::read(&first) {
-                    self.turn_away(&first, &seen, answer_to(&stopped));
+                let first = self.flows().refuse(&key);
+                if let Some((first, seen)) = first.as_deref().and_then(|first| Some((first, packet::read(first)?))) {
+                    self.turn_away(first, &seen, answer_to(&stopped));
                 }
                 return;
             }
+        };
+        let opened = self.flows().open(&key);
+        let Some((mut first, port, side)) = opened else {
+            return record.failed("too many connections are open");
         };
         self.pass(&mut first, &key, port);
         match tokio::time::timeout(TAKEN, side).await {
@@ -269,7 +272,7 @@ impl Net {
                     self.flows().deliver(peer.is_ipv6(), peer.port(), stream);
                 }
                 Ok(_) => {}
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }
@@ -278,7 +281,10 @@ impl Net {
         let Some(socket) = self.name_servers.get(index) else { return };
         let mut buffer = [0; 4096];
         loop {
-            let Ok((count, from)) = socket.recv_from(&mut buffer).await else { continue };
+            let Ok((count, from)) = socket.recv_from(&mut buffer).await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let answer = self.names().answer(buffer.get(..count).unwrap_or_default());
             if let Some(answer) = answer {
                 let _ = socket.send_to(&answer, from).await;
