@@ -220,10 +220,18 @@ impl Builder {
                 });
                 self.ruleset = Some(to);
             }
-            Act::LandlockRule { path, rights } => self.landlock_rule(path, rights, should)?,
+            Act::LandlockRule { path, rights } => {
+                if should {
+                    self.lenience = Some(Lenience::MissingIsFine);
+                }
+                self.landlock_rule(path, names::files(rights)?)?;
+            }
             Act::LandlockSiblings { path, except, rights } => {
+                // One of them may be gone by the time it is opened: that says nothing of the others.
+                self.lenience = Some(Lenience::Alone);
+                let rights = names::files(rights)?;
                 for entry in siblings(path, except) {
-                    self.landlock_rule(&entry, rights, true)?;
+                    self.landlock_rule(&entry, rights)?;
                 }
             }
             // Held elsewhere: by the way processes are made, by the supervisor, or by the broker.
@@ -423,12 +431,8 @@ impl Builder {
         Ok(())
     }
 
-    fn landlock_rule(&mut self, path: &AbsPath, rights: &[String], should: bool) -> Result<(), StartError> {
+    fn landlock_rule(&mut self, path: &AbsPath, rights: u64) -> Result<(), StartError> {
         let Some(ruleset) = self.ruleset else { return Ok(()) };
-        if should {
-            self.lenience = Some(Lenience::MissingIsFine);
-        }
-        let rights = names::files(rights)?;
         let own = self.own.iter().find(|own| &own.path == path).map(|own| own.tree);
         let root = self.roots.iter().find(|root| &root.path == path).map(|root| root.tree);
         let at = match own.or(root) {
