@@ -5,6 +5,9 @@ use super::surroundings::read;
 use crate::host::Tried;
 use std::path::{Path, PathBuf};
 
+/// Where this process goes to make room in its group.
+const SUPERVISOR: &str = "ringfence-supervisor";
+
 pub(super) fn probe() -> (Option<PathBuf>, Finding) {
     const SOURCE: &str = "/proc/self/cgroup, /proc/self/mountinfo, mkdir()";
     const SERVES: &str = "limits on memory and processes of the whole tree; else per process";
@@ -32,6 +35,8 @@ pub(super) fn quick() -> Option<PathBuf> {
 /// The nearest group, from our own up, that counts memory and processes of its children and where we may make one. Where a
 /// group must be prepared for it, that is done only for a start.
 fn usable(mount: &Path, own: &Path, prepare: bool) -> Result<PathBuf, String> {
+    // Where room was made already, the group to use is the one it was made in.
+    let own = if own.ends_with(SUPERVISOR) { own.parent().unwrap_or(own) } else { own };
     let mut why = None;
     for directory in own.ancestors().take_while(|directory| directory.starts_with(mount)) {
         match try_group(directory, prepare) {
@@ -74,7 +79,7 @@ fn make_room(directory: &Path, prepare: bool) -> std::io::Result<()> {
         return std::fs::File::options().write(true).open(directory.join("cgroup.subtree_control")).map(drop);
     }
     let write = |path: PathBuf, text: &str| std::fs::File::options().write(true).open(path)?.write_all(text.as_bytes());
-    let child = directory.join("ringfence-supervisor");
+    let child = directory.join(SUPERVISOR);
     match std::fs::create_dir(&child) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
