@@ -52,7 +52,7 @@ impl Forks {
                 std::thread::sleep(young);
             }
             state.allowance = self.most.value.saturating_sub(tree::below(self.first).threads);
-            state.counted = Some(Instant::now());
+            state.counted = (state.allowance == 0).then(Instant::now);
         }
         let one = state.allowance > 0;
         if one {
