@@ -25,6 +25,19 @@ use std::time::Instant;
 /// Stack of each process that shares our memory. They call little and nothing deep.
 pub(super) const STACK: usize = 64 << 10;
 
+/// This process's umask. To ask by setting another for a moment would let other threads make files with that, and two that
+/// ask at once leave the wrong one behind. Where there is no telling, files are for their owner alone.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    umask.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o077)
+}
+
+/// Whether process 1 adopts what the command leaves behind and ends it: there is no process namespace that would.
+pub(super) fn adopts(tier: Tier) -> bool {
+    matches!(tier, Tier::Landlock | Tier::Unconfined)
+}
+
 /// Runs commands under a plan.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -186,8 +199,6 @@ impl Sandbox {
         script.push(AtomicPointer(AtomicPtr::new(std::ptr::null_mut())));
         script.extend(argv.iter().skip(1).map(|text| AtomicPointer(AtomicPtr::new(text.as_ptr().cast_mut()))));
         script.push(AtomicPointer(AtomicPtr::new(std::ptr::null_mut())));
-        let umask = process::umask(0o77);
-        process::umask(umask);
         Ok(Launch {
             candidates,
             argv_pointers: child::pointers(&argv),
@@ -199,7 +210,7 @@ impl Sandbox {
             stdio: streams.map(AtomicI32::new),
             limits: super::limits::rlimits(plan),
             mask,
-            umask,
+            umask: umask(),
             own_group,
             foreground: terminal.filter(|_| own_group).and_then(Terminal::foreground),
             confine,
