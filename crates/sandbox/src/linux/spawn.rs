@@ -1,7 +1,10 @@
 //! Starts: from a plan and a command to process 1 of the sandbox.
 
 use super::filter;
-use super::limits::{group::Group, relay::Way};
+use super::limits::{
+    group::Group,
+    relay::{Relay, Way},
+};
 use super::prepared::Prepared;
 use super::seam::BrokerFactory;
 use super::supervise::{Parts, Running};
@@ -355,7 +358,7 @@ impl First {
         let stacks = Region::new(3 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
         let tops = [stacks.address(2 * STACK), stacks.address(3 * STACK)];
         let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
-        shared.adopts = matches!(tier, Tier::Landlock | Tier::Unconfined);
+        shared.adopts = adopts(tier);
         shared.spares = tier == Tier::Unconfined;
         let mut now = namespaces & !shared.helper_namespaces;
         if let Some(lent) = &lent {
@@ -470,9 +473,8 @@ pub(super) struct Streams {
     pub numbers: [i32; 3],
     pub theirs: Vec<OwnedFd>,
     pub pipes: Pipes,
-    /// Output that is passed on, and how much of it.
-    pub ways: Vec<Way>,
-    pub most: Option<u64>,
+    /// What passes output on, if that is counted.
+    pub relay: Option<Relay>,
     /// Some output goes to a terminal, past the count.
     pub uncounted: bool,
 }
@@ -491,7 +493,7 @@ impl Streams {
 
     /// Puts pipes of our own between the command and where its output goes.
     fn count(&mut self, most: u64) -> io::Result<()> {
-        self.most = Some(most);
+        let mut ways = Vec::new();
         let mut same: Option<((u64, u64), i32)> = None;
         for number in [1, 2] {
             let Some(place) = self.numbers.get_mut(number) else { continue };
@@ -516,20 +518,18 @@ impl Streams {
             *place = writer.as_raw_fd();
             same = Some((identity, *place));
             self.theirs.push(writer);
-            self.ways.push(Way { from: File::from(OwnedFd::from(from)), to: File::from(to) });
+            ways.push(Way { from: File::from(OwnedFd::from(from)), to: File::from(to) });
+        }
+        if !ways.is_empty() {
+            // Now, while nothing runs that it would leave behind if it failed.
+            self.relay = Some(Relay::start(ways, most)?);
         }
         Ok(())
     }
 
     fn plain(command: &Command) -> Result<Self, StartError> {
-        let mut streams = Self {
-            numbers: [0, 1, 2],
-            theirs: Vec::new(),
-            pipes: Pipes::default(),
-            ways: Vec::new(),
-            most: None,
-            uncounted: false,
-        };
+        let mut streams =
+            Self { numbers: [0, 1, 2], theirs: Vec::new(), pipes: Pipes::default(), relay: None, uncounted: false };
         let all = [&command.stdin, &command.stdout, &command.stderr];
         for (number, stream) in all.into_iter().enumerate() {
             let failed = |cause| StartError::Supervisor { what: "open the command's streams".to_owned(), cause };

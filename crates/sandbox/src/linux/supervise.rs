@@ -2,15 +2,15 @@
 
 use super::limits::Watch;
 use super::limits::group::Group;
-use super::limits::relay::Relay;
 use super::seam::{Broker, BrokerFactory, BrokerStart};
-use super::spawn::{Memory, Started, Streams, owned, supervisor};
+use super::spawn::{Memory, Started, Streams, adopts, owned, supervisor};
 use super::terminal::Terminal;
 use crate::child::{self, Shared, Work, word};
 use crate::enforced::{Enforced, StartError, StepResult};
 use crate::plan::{Act, GroupKind, Limit, Plan};
 use crate::run::{Command, Inlet, Outcome, Pipes, Signals};
 use crate::sys::{fs, process, signal, socket};
+use ringfence_model::Tier;
 use ringfence_model::report::Exit;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -37,6 +37,9 @@ const FORWARDED: &[i32] = &[
     libc::SIGTTOU,
     libc::SIGCONT,
 ];
+
+/// Those of them that end nobody.
+const SPARING: &[i32] = &[libc::SIGWINCH, libc::SIGCONT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// What a start leaves in hand.
 pub(super) struct Parts<'p> {
@@ -118,16 +121,8 @@ impl<'p> Running<'p> {
         terminal: Option<Terminal>,
     ) -> Result<Self, StartError> {
         let Parts { plan, started, broker, began, before, group } = parts;
-        let Streams { theirs, pipes, ways, most, uncounted, .. } = streams;
+        let Streams { theirs, pipes, relay, uncounted, .. } = streams;
         drop(theirs);
-        let relay =
-            match most.filter(|_| !ways.is_empty()) {
-                Some(most) => Some(Relay::start(ways, most).map_err(|cause| StartError::Supervisor {
-                    what: "pass the command's output on".to_owned(),
-                    cause,
-                })?),
-                None => None,
-            };
         let Started { memory, pid, pidfd, socket, mask } = started;
         let mut running = Self {
             plan,
@@ -322,7 +317,7 @@ impl<'p> Running<'p> {
 
     /// Whether process 1 ends the others: there is no process namespace that would.
     fn adopts(&self) -> bool {
-        matches!(self.plan.tier, ringfence_model::Tier::Landlock | ringfence_model::Tier::Unconfined)
+        adopts(self.plan.tier)
     }
 
     /// A handle that can end the command from another thread, also while one waits for it.
@@ -334,8 +329,8 @@ impl<'p> Running<'p> {
     /// Waits until the command has ended. Only who waits holds the limits on time and on the memory of all processes together:
     /// output that is piped is read by another thread meanwhile.
     pub fn wait(mut self) -> Outcome {
-        let limit = self.plan.steps.iter().find_map(|step| match step.act {
-            Act::Limit { limit: Limit::WallClock(milliseconds) } => Some(Duration::from_millis(milliseconds)),
+        let limit = self.plan.limits().find_map(|limit| match limit {
+            Limit::WallClock(milliseconds) => Some(Duration::from_millis(milliseconds)),
             _ => None,
         });
         let mut deadline = limit.map(|limit| self.began + limit);
@@ -405,7 +400,8 @@ impl<'p> Running<'p> {
     /// Waits until all output has been passed on, or whoever should read it is given up: by a signal that would end us, or
     /// because background work, which goes on, may print for ever.
     fn pass_rest(&mut self) {
-        let patience = if self.plan.keep_background { GRACE } else { Duration::MAX };
+        let goes_on = self.plan.keep_background || self.plan.tier == Tier::Unconfined;
+        let patience = if goes_on { GRACE } else { Duration::MAX };
         let until = Instant::now().checked_add(patience);
         while self.limits.relays() {
             let left = until.map_or(-1, |until| {
@@ -418,7 +414,8 @@ impl<'p> Running<'p> {
             let mut fds = [output, signals].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
             let _ = fs::poll(&mut fds, if output < 0 { soon } else { left });
             let [ended, signalled] = fds;
-            if ended.revents == 0 && (left == 0 || signalled.revents != 0) {
+            let ends = signalled.revents != 0 && self.pass_signals();
+            if ended.revents == 0 && (left == 0 || ends) {
                 self.limits.abandon_output();
             }
         }
@@ -473,18 +470,22 @@ impl<'p> Running<'p> {
 
     /// Signals that came meanwhile. What the terminal sent to the whole group has reached the command already, unless
     /// it has a group of its own.
-    fn pass_signals(&self) {
-        let Some(fd) = &self.signals else { return };
+    /// True if one of them is such that it would have ended us.
+    fn pass_signals(&self) -> bool {
+        let mut ends = false;
+        let Some(fd) = &self.signals else { return ends };
         let mut info = [0u8; 128];
         while let Ok(128) = fs::read(fd.as_raw_fd(), &mut info) {
             let number =
                 |at: usize| info.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes);
             let (signal, code) = (number(0), number(8));
+            ends |= !SPARING.contains(&signal);
             const KERNEL: i32 = 0x80;
             if code != KERNEL || signal == libc::SIGWINCH {
                 self.signal(signal);
             }
         }
+        ends
     }
 }
 
