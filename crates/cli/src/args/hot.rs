@@ -18,6 +18,14 @@ pub fn hot_path(args: &[OsString]) -> Option<Result<Cli, clap::Error>> {
     Some(command.map(|command| Cli { command: Some(command) }))
 }
 
+/// Whether this is going to be a confined command: known before anything is parsed. Wrong guesses cost only time.
+#[must_use]
+pub fn confines(args: &[OsString]) -> bool {
+    let own = args.iter().skip(1).take_while(|arg| *arg != "--");
+    let first = own.clone().next().is_some_and(|arg| arg == "sandbox" || arg == "debug");
+    first && !own.skip(1).any(|arg| arg == "--dry-run" || arg == "--help" || arg == "-h")
+}
+
 /// Name and description, as the full parser has them.
 type Named = (&'static str, &'static str);
 
@@ -70,6 +78,14 @@ mod tests {
         let error = read("ringfence sandbox windows -- dir").expect_err("not here").to_string();
         assert!(error.contains("Windows only"), "{error}");
         assert!(read("ringfence sandbox linux").is_err());
+    }
+
+    #[test]
+    fn what_will_be_confined_is_known_beforehand() {
+        let guess = |line: &str| confines(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(guess("ringfence sandbox ls") && guess("ringfence debug -s read-only -- ls --help"));
+        assert!(!guess("ringfence sandbox --dry-run ls") && !guess("ringfence sandbox --help"));
+        assert!(!guess("ringfence") && !guess("ringfence run ls") && !guess("ringfence -- sandbox"));
     }
 
     #[test]

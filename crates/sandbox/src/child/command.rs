@@ -113,7 +113,6 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
             signal::set_foreground(terminal, group).map_err(at(stage::GROUP))?;
         }
     }
-    process::umask(launch.umask);
     fs::chdir(&launch.cwd).map_err(at(stage::DIRECTORY))?;
     for (number, from) in launch.stdio.iter().enumerate() {
         fs::dup_to(from.load(SeqCst), number as i32).map_err(at(stage::STREAMS))?;
