@@ -27,8 +27,21 @@ fn not_found_is_127_and_not_executable_126() {
     }
     let place = Place::new();
     place.run(["sandbox", "--", "no-such-program-here"]).ends(127).says("ringfence: ");
+    place.run(["sandbox", "--env", "PATH=/proc/1/fd:/usr/bin:/bin", "--", "no-such-program-here"]).ends(127);
     place.write("ws/plain", "text\n");
     place.run(["sandbox", "--", "./plain"]).ends(126).says("ringfence: ");
+}
+
+#[test]
+fn what_a_mount_refuses_is_explained() {
+    if !confines("what_a_mount_refuses_is_explained") {
+        return;
+    }
+    let place = Place::new();
+    let try_it = |mode: &str, act: &str| place.run(["sandbox", "-s", mode, "--log-denials", "--", "sh", "-c", act]);
+    try_it("workspace-write", "echo >.git/index.lock").says("protected-path").says("allow with -c 'git=\"commit\"'");
+    try_it("workspace-write", "mkdir /etc/made").says("outside-roots").says("allow with --add-dir /etc ");
+    try_it("read-only", "echo >made").says("[flag `--sandbox`]; allow with --sandbox workspace-write ");
 }
 
 #[test]
