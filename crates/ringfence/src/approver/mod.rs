@@ -2,6 +2,8 @@
 
 mod channel;
 mod gate;
+#[cfg(target_os = "linux")]
+pub mod inbox;
 mod json;
 mod program;
 
@@ -15,9 +17,10 @@ use ringfence_model::grant::Answer;
 use ringfence_model::report::Reason;
 use ringfence_model::verdict::Question;
 use ringfence_model::{AbsPath, Settings};
+use serde::{Deserialize, Serialize};
 
 /// One question, with everything that is shown for it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Its identifier, used once.
     pub id: String,
@@ -34,7 +37,7 @@ pub struct Asked {
 }
 
 /// The settings that a reviewer sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Under {
     /// `workspace-write`, ….
     pub mode: String,
@@ -81,7 +84,7 @@ pub enum NoAnswer {
         why: String,
     },
     /// Whoever should be asked can't be reached.
-    #[error("{who} can't be asked")]
+    #[error("{who} can't be asked: {cause}")]
     Failed {
         /// Who.
         who: String,

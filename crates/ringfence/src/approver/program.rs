@@ -56,7 +56,8 @@ impl Approver for ProgramApprover {
     }
 
     fn ask(&self, asked: &Asked) -> Result<Answer, NoAnswer> {
-        let deadline = Instant::now() + self.timeout;
+        // A time that can't be counted is none.
+        let deadline = Instant::now().checked_add(self.timeout);
         let mut child = Command::new(self.program.as_path())
             .args(&self.args)
             .env_clear()
@@ -82,8 +83,11 @@ impl Approver for ProgramApprover {
                 let _ = send.send(read.map(|_| text));
             });
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(output) = receive.recv_timeout(left) else {
+        let output = match deadline {
+            Some(deadline) => receive.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok(),
+            None => receive.recv().ok(),
+        };
+        let Some(output) = output else {
             end(&mut child);
             return Err(NoAnswer::Timeout);
         };
@@ -98,11 +102,13 @@ impl Approver for ProgramApprover {
 }
 
 /// Whether it ended well; none if it didn't end in time.
-fn wait_until(child: &mut Child, deadline: Instant) -> Option<bool> {
+fn wait_until(child: &mut Child, deadline: Option<Instant>) -> Option<bool> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status.success()),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
             _ => {
                 end(child);
                 return None;
