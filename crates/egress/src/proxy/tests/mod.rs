@@ -4,6 +4,7 @@
 
 mod chaos;
 mod clients;
+mod credential;
 mod smuggling;
 mod socks;
 mod threats;
