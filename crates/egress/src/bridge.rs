@@ -273,24 +273,10 @@ fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 mod tests {
     use super::*;
     use crate::event::{Event, NoSink};
-    use crate::test_settings::network;
+    use crate::test_settings::{network, options};
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::sync::Mutex;
-
-    fn options<'a>(settings: &'a NetworkSettings, sink: Arc<dyn Sink>) -> Options<'a> {
-        Options {
-            sandbox: "test".to_owned(),
-            settings,
-            rules: &[],
-            grants: Vec::new(),
-            asker: None,
-            sink,
-            limits: Limits::default(),
-            upstream: None,
-            datagrams: true,
-        }
-    }
 
     #[test]
     fn a_caller_without_a_runtime_serves_listeners_and_ends_everything_by_dropping_it() {

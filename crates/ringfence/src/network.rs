@@ -131,14 +131,12 @@ impl Managed {
         let NetworkWish::Proxy { http_port, socks_port, listeners, .. } = wish else { return Ok(()) };
         if self.credential.is_none() {
             let credential = Credential::new().map_err(|_| NetworkError::Credential)?;
-            let egress = self.egress();
-            if let Some(egress) = &*egress {
+            if let Some(egress) = self.egress.get_mut().unwrap_or_else(PoisonError::into_inner) {
                 let http = egress.listen(Speaks::Http, &credential)?.port();
                 let socks = match self.socks_port {
                     0 => 0,
                     _ => egress.listen(Speaks::Socks5, &credential)?.port(),
                 };
-                drop(egress);
                 (self.http_port, self.socks_port) = (http, socks);
             }
             self.credential = Some(credential);

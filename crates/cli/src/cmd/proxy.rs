@@ -27,7 +27,7 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
     }
     let mut listen = Listen::from_settings(&ready.resolved.settings.network);
     if !args.http.is_empty() || !args.socks.is_empty() {
-        listen = Listen { http: args.http.clone(), socks: args.socks.clone(), metrics: Vec::new() };
+        listen = Listen { http: args.http.clone(), socks: args.socks.clone(), ..Listen::default() };
     }
     listen.metrics.extend(args.metrics);
     let opening = Opening {

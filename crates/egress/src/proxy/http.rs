@@ -19,23 +19,23 @@ pub(crate) type ClientIo = TokioIo<Gate<TcpStream>>;
 
 /// Serves one client connection until it ends or becomes a tunnel.
 pub(crate) async fn serve(visit: Visit, stream: TcpStream) {
-    let gate = Gate::new(stream);
+    let limits = visit.session.limits;
+    let gate = Gate::watching(stream, limits.half_open);
     let fault = gate.fault();
-    let head = visit.session.limits.head;
     let client = Arc::new(forward::Client::new(visit));
     let service = service_fn(|request| {
         let (client, fault) = (Arc::clone(&client), Arc::clone(&fault));
         async move { Ok::<_, Infallible>(handle(client, &fault, request).await) }
     });
     // An error here is the client's own end of the connection: what it asked for is recorded by then.
-    let _ = server(head).serve_connection(TokioIo::new(gate), service).with_upgrades().await;
+    let _ = server(limits.head).half_close(true).serve_connection(TokioIo::new(gate), service).with_upgrades().await;
 }
 
 /// HTTP/1 towards clients, in the open and inside opened TLS: `head` is the time for a request's head.
 pub(crate) fn server(head: Duration) -> hyper::server::conn::http1::Builder {
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(head).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD * 2);
-    server.half_close(true).auto_date_header(false);
+    server.auto_date_header(false);
     server
 }
 

@@ -7,5 +7,6 @@ mod clients;
 mod credential;
 mod smuggling;
 mod socks;
+mod stalls;
 mod threats;
 pub(crate) mod world;
