@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask::layers::{CONFINED, LAYERS, LONG_FILES, RUN_PATH};
-use xtask::root;
+use xtask::{root, rust_files};
 
 fn cargo(args: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -79,9 +79,9 @@ fn every_dependency_says_what_it_is_for() {
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for directory in std::fs::read_dir(root().join("crates")).expect("crates").flatten() {
-        walk(&directory.path().join("src"), &mut found);
+        found.extend(rust_files(&directory.path().join("src")));
     }
-    walk(&root().join("xtask/src"), &mut found);
+    found.extend(rust_files(&root().join("xtask/src")));
     found.sort();
     found
 }
@@ -90,17 +90,6 @@ fn sources() -> Vec<PathBuf> {
 fn of_tests(path: &Path) -> bool {
     let name = short(path);
     name.ends_with("tests.rs") || name.contains("/tests/")
-}
-
-fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 fn short(path: &Path) -> String {
@@ -132,10 +121,8 @@ fn unsafe_code_stands_only_in_sys_and_child() {
 
 #[test]
 fn every_unsafe_block_argues() {
-    let mut directories = Vec::new();
-    walk(&root().join("crates/sandbox/src/sys"), &mut directories);
-    walk(&root().join("crates/sandbox/src/child"), &mut directories);
-    for path in directories.into_iter().filter(|path| path.exists()) {
+    let below = ["crates/sandbox/src/sys", "crates/sandbox/src/child"];
+    for path in below.iter().flat_map(|below| rust_files(&root().join(below))) {
         let text = std::fs::read_to_string(&path).expect("readable");
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
@@ -180,8 +167,8 @@ fn codes() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in sources() {
         let text = std::fs::read_to_string(&path).expect("readable");
-        // Product code only; what tests make up isn't met by anybody.
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        // Product code only; what tests make up isn't met by anybody. A module of tests ends its file.
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
         let in_codes = short(&path) == "crates/policy/src/decide/reasons.rs";
         let quoted =
             |part: &str| part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next().map(str::to_owned));

@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+/// With which profile of `Cargo.toml`; also the name of the directory it comes to lie in.
+const PROFILE: &str = "dist";
 /// How everything in it is compiled.
 const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
@@ -19,7 +21,7 @@ pub fn build(target: Option<&str>) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--release", "--locked", "--package", "ringfence-cli", "--target", &target])
+        .args(["build", "--profile", PROFILE, "--locked", "--package", "ringfence-cli", "--target", &target])
         .current_dir(super::root());
     // Static linking is asked for on Linux only: other systems have no stable interface below their libraries.
     if target.contains("-linux-") {
@@ -35,5 +37,5 @@ pub fn build(target: Option<&str>) -> Result<PathBuf, String> {
     let target_directory =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| super::root().join("target"), PathBuf::from);
     let name = if target.contains("-windows-") { "ringfence.exe" } else { "ringfence" };
-    Ok(target_directory.join(target).join("release").join(name))
+    Ok(target_directory.join(target).join(PROFILE).join(name))
 }

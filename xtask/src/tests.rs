@@ -104,7 +104,9 @@ fn build() -> Result<(Vec<Program>, PathBuf), String> {
             .collect())
     };
     let mut ringfence = None;
-    for message in build(&["build", "--locked", "--package", "ringfence-cli"])? {
+    // With the library's examples, which its tests run.
+    let programs = ["--package", "ringfence-cli", "--package", "ringfence", "--bins", "--examples"];
+    for message in build(&[&["build", "--locked"], &programs[..]].concat())? {
         if message["target"]["name"] == "ringfence" && message["executable"].is_string() {
             ringfence = message["executable"].as_str().map(PathBuf::from);
         }

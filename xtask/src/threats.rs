@@ -27,10 +27,7 @@ const PROOF: &str = "crates/cli/src/prove/acts.rs";
 #[must_use]
 pub fn markdown(root: &Path) -> String {
     let mut tests: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    let mut sources = Vec::new();
-    for directory in ["crates", "tests"] {
-        collect(&root.join(directory), &mut sources);
-    }
+    let mut sources: Vec<_> = ["crates", "tests"].iter().flat_map(|below| crate::rust_files(&root.join(below))).collect();
     sources.sort();
     for path in sources {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -91,17 +88,6 @@ fn test_of(line: &str) -> (Vec<String>, String) {
         words.next();
     }
     (numbers.into_iter().map(|number| format!("{known}-{number:02}")).collect(), name.to_owned())
-}
-
-fn collect(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 #[cfg(test)]

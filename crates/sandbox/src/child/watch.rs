@@ -80,14 +80,14 @@ fn reap(shared: &Shared, command: i32, mut running: bool) -> bool {
     }
 }
 
-/// Kills and reaps everything in this process namespace.
+/// Kills and reaps everything in this process namespace, if anything is left: to signal all makes the kernel look at every
+/// process of the host. All of them descend from us, so that without children there is nobody.
 fn end_everything() {
-    loop {
-        let _ = process::kill(-1, libc::SIGKILL);
-        // Whoever was about to be made while the signal went round is caught by the next one.
-        match process::wait(-1, 0) {
-            Ok(_) => {}
-            Err(_) => return,
+    while let Ok((pid, _)) = process::wait(-1, libc::WNOHANG) {
+        if pid == 0 {
+            let _ = process::kill(-1, libc::SIGKILL);
+            // Whoever was about to be made while the signal went round is caught by the next one.
+            let _ = process::wait(-1, 0);
         }
     }
 }

@@ -15,6 +15,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Nanoseconds a worker asks to run at a time. It needs few, and needs them at once: until it has heard of a call, a signal
+/// makes that call fail with `EINTR` that would never do so without us, if its handler doesn't ask for a restart.
+const SLICE: u64 = 100_000;
+
 /// Makes the calling thread one that can do no more than a caller: no capabilities, none to be gained, a working directory
 /// and umask of its own.
 pub(super) fn become_worker() -> io::Result<()> {
@@ -22,6 +26,7 @@ pub(super) fn become_worker() -> io::Result<()> {
     set_no_new_privs(true)?;
     let none = CapabilitySet::empty();
     peek::unblock_interrupt();
+    peek::short_slices(SLICE);
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(())
 }
