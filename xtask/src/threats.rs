@@ -27,7 +27,8 @@ const PROOF: &str = "crates/cli/src/prove/acts.rs";
 #[must_use]
 pub fn markdown(root: &Path) -> String {
     let mut tests: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    let mut sources: Vec<_> = ["crates", "tests"].iter().flat_map(|below| crate::rust_files(&root.join(below))).collect();
+    let mut sources: Vec<_> =
+        ["crates", "tests"].iter().flat_map(|below| crate::rust_files(&root.join(below))).collect();
     sources.sort();
     for path in sources {
         let text = std::fs::read_to_string(&path).unwrap_or_default();

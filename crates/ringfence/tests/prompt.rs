@@ -269,8 +269,8 @@ fn a_question_whose_command_has_ended_is_given_up_and_the_terminal_given_back() 
     let mut one = asked(&["curl", "x"], "", Vec::new());
     one.over = Over::when(Arc::clone(&flag));
     let mut forever = asked(&["curl", "y"], "", Vec::new());
+    let approver = TerminalApprover::new(fake.clone());
     std::thread::scope(|scope| {
-        let approver = TerminalApprover::new(fake.clone());
         let asking = scope.spawn(|| {
             let list = approver.ask_list(&[one.clone(), one.clone()]);
             assert!(list.iter().all(Result::is_err));
