@@ -25,13 +25,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     #[cfg(target_os = "linux")]
     let _ = std::fs::write("/proc/self/comm", "ringfence");
     let args: Vec<OsString> = args.into_iter().collect();
+    // The kernel makes namespaces while arguments and settings are read.
+    let ahead = if args::confines(&args) { cmd::begin_ahead() } else { None };
     let parsed = match args::hot_path(&args) {
         Some(parsed) => parsed,
         None => Cli::try_parse_from(&args),
     };
     match parsed {
         Ok(cli) => {
-            let status = cmd::dispatch(cli.command.unwrap_or(Command::Overview), &args);
+            let status = cmd::dispatch(cli.command.unwrap_or(Command::Overview), ahead);
             beside::settle();
             status
         }

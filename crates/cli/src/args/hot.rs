@@ -18,6 +18,17 @@ pub fn hot_path(args: &[OsString]) -> Option<Result<Cli, clap::Error>> {
     Some(command.map(|command| Cli { command: Some(command) }))
 }
 
+/// Whether this is going to be a command in namespaces: guessed before anything is parsed. Wrong guesses cost only time.
+#[must_use]
+pub fn confines(args: &[OsString]) -> bool {
+    let own = args.iter().skip(1).take_while(|arg| *arg != "--");
+    let first = own.clone().next().is_some_and(|arg| arg == "sandbox" || arg == "debug");
+    let otherwise = |arg: &OsString| {
+        arg == "--dry-run" || arg == "--help" || arg == "-h" || arg.to_str().is_some_and(|arg| arg.contains("backend"))
+    };
+    first && !own.skip(1).any(otherwise)
+}
+
 /// Name and description, as the full parser has them.
 type Named = (&'static str, &'static str);
 
@@ -70,6 +81,15 @@ mod tests {
         let error = read("ringfence sandbox windows -- dir").expect_err("not here").to_string();
         assert!(error.contains("Windows only"), "{error}");
         assert!(read("ringfence sandbox linux").is_err());
+    }
+
+    #[test]
+    fn what_will_be_confined_is_known_beforehand() {
+        let guess = |line: &str| confines(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(guess("ringfence sandbox ls") && guess("ringfence debug -s read-only -- ls --help"));
+        assert!(!guess("ringfence sandbox -c linux.backend=landlock -- ls"));
+        assert!(!guess("ringfence sandbox --dry-run ls") && !guess("ringfence sandbox --help"));
+        assert!(!guess("ringfence") && !guess("ringfence run ls") && !guess("ringfence -- sandbox"));
     }
 
     #[test]

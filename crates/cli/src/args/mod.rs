@@ -12,7 +12,7 @@ pub mod rules;
 pub mod run;
 pub mod shared;
 
-pub use hot::hot_path;
+pub use hot::{confines, hot_path};
 pub use run::RunArgs;
 pub use shared::Shared;
 

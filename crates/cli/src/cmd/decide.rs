@@ -39,7 +39,7 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     let action = session::action(&session, &run.command, &args.wish)?;
     if run.dry_run {
         explain_to(&session, &run.command, &action, run.shared.json)?;
-        return super::run::sandbox(run);
+        return super::run::sandbox(run, None);
     }
     let streams = streams(ask::takes_stdio(&args.answers))?;
     let flow = || Flow { streams: streams(), ..Flow::default() };

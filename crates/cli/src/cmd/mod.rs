@@ -27,12 +27,29 @@ mod trust;
 use crate::args::Command;
 #[cfg(not(target_os = "linux"))]
 use crate::out::Failure;
-use std::ffi::OsString;
 use std::process::ExitCode;
 
+#[cfg(target_os = "linux")]
+pub use ringfence_sandbox::Ahead;
+
+/// Elsewhere nothing is made ahead.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub enum Ahead {}
+
+/// Begins with what a confined command will need, whatever its settings turn out to be; none where that can't be.
+#[must_use]
+pub fn begin_ahead() -> Option<Ahead> {
+    #[cfg(target_os = "linux")]
+    return Ahead::begin();
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// Runs one subcommand; a failure is printed here and nowhere else.
-pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
-    let _ = args;
+pub fn dispatch(command: Command, ahead: Option<Ahead>) -> ExitCode {
+    #[cfg(not(target_os = "linux"))]
+    drop(ahead);
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
@@ -54,7 +71,7 @@ pub fn dispatch(command: Command, args: &[OsString]) -> ExitCode {
         #[cfg(all(feature = "proxy", not(unix)))]
         Command::Proxy(_) => Err(Failure::new("the proxy isn't part of this build")),
         #[cfg(target_os = "linux")]
-        Command::Sandbox(args) => run::sandbox(&args),
+        Command::Sandbox(args) => run::sandbox(&args, ahead),
         #[cfg(target_os = "linux")]
         Command::Run(args) => decide::run(&args),
         #[cfg(target_os = "linux")]

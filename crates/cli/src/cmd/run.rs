@@ -11,9 +11,7 @@ use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals
 use std::process::ExitCode;
 
 /// Runs the command in the sandbox that settings resolve to.
-pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
-    // The kernel makes namespaces while the settings are read.
-    let ahead = if args.dry_run { None } else { Ahead::begin() };
+pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure> {
     let mut more = vec![More::Env(&args.environment)];
     more.extend(args.timeout.as_deref().map(More::Timeout));
     let ready = start::ready(&args.shared, &more)?;
@@ -33,7 +31,10 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref(), ahead)?;
     outcome.denials.extend(managed::finish(network));
-    finish(args, &ready, &plan, &argv, outcome)
+    let status = finish(args, &ready, &plan, &argv, outcome)?;
+    // The kernel takes everything back at once, sooner than it could be taken apart piece by piece.
+    std::mem::forget((ready, wish, plan, argv));
+    Ok(status)
 }
 
 /// Starts the command under `plan`; where that tier turns out not to hold here and no tier was asked for by name, under
@@ -73,7 +74,7 @@ fn spawn(
     let mut running = sandbox.spawn_ahead(ahead, command, None)?;
     managed::serve(network, &mut running)?;
     let outcome = running.wait();
-    Ok((sandbox.plan().clone(), outcome))
+    Ok((sandbox.into_plan(), outcome))
 }
 
 /// What is said after the command, and the status.

@@ -5,7 +5,7 @@ use super::shared::{Shared, stage, word};
 use super::talk::{fail, say, supervisor_gone};
 use crate::linux::perform::slot;
 use crate::sys::{Errno, clone, fs, process, security, signal};
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Starts the command and waits until it has executed its program; its process id here.
@@ -78,6 +78,8 @@ fn become_command(shared: &Shared) -> (u32, Errno) {
         match errno.0 {
             // As `execvp(3)` does it: go on searching, but remember that something was there.
             libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT => {}
+            // A directory of the search that can't be entered says nothing about the program.
+            libc::EACCES if launch.candidates.len() > 1 && !is_there(candidate) => {}
             libc::EACCES => last = errno,
             libc::ENOEXEC => {
                 last = errno;
@@ -103,6 +105,10 @@ fn become_command(shared: &Shared) -> (u32, Errno) {
     (stage::EXEC, last)
 }
 
+fn is_there(file: &CStr) -> bool {
+    fs::openat(fs::CWD, file, libc::O_PATH | libc::O_CLOEXEC, 0).map(fs::close).is_ok()
+}
+
 fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     let launch = shared.launch();
     let at = |stage: u32| move |errno: Errno| (stage, errno);
@@ -113,7 +119,6 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
             signal::set_foreground(terminal, group).map_err(at(stage::GROUP))?;
         }
     }
-    process::umask(launch.umask);
     fs::chdir(&launch.cwd).map_err(at(stage::DIRECTORY))?;
     for (number, from) in launch.stdio.iter().enumerate() {
         fs::dup_to(from.load(SeqCst), number as i32).map_err(at(stage::STREAMS))?;

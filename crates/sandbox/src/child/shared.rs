@@ -83,7 +83,6 @@ pub(crate) struct Launch {
     pub stdio: [AtomicI32; 3],
     pub limits: Vec<Rlimit>,
     pub mask: signal::Mask,
-    pub umask: u32,
     /// A process group of its own, and the terminal whose foreground it takes.
     pub own_group: bool,
     pub foreground: Option<i32>,

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-/// A sandbox that is made, for many commands.
+/// A sandbox that is made, for many commands. They have the umask of the moment it was made.
 #[derive(Debug)]
 pub struct Prepared {
     sandbox: Sandbox,

@@ -21,8 +21,9 @@ pub trait BrokerFactory: Send {
     /// Whether, and how, this broker will hold a wish.
     fn holds(&self, wish: &Brokered) -> StepResult;
 
-    /// Called before the command is started, so that nothing has to be waited for when it runs. Where a Landlock domain
-    /// stands in for mounts, on the thread that has entered it: threads that this one makes are in the domain too.
+    /// Called while the command is being set up, so that little has to be waited for when it runs. Where a Landlock domain
+    /// stands in for mounts, before that on the thread that has entered it: threads that this one makes are in the domain
+    /// too.
     fn enlist(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -28,14 +28,6 @@ use std::time::Instant;
 /// Stack of each process that shares our memory. They call little and nothing deep.
 pub(super) const STACK: usize = 64 << 10;
 
-/// This process's umask. To ask by setting another for a moment would let other threads make files with that, and two that
-/// ask at once leave the wrong one behind. Where there is no telling, files are for their owner alone.
-fn umask() -> u32 {
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    umask.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o077)
-}
-
 /// Whether process 1 adopts what the command leaves behind and ends it: there is no process namespace that would.
 pub(super) fn adopts(tier: Tier) -> bool {
     matches!(tier, Tier::Landlock | Tier::Unconfined)
@@ -66,6 +58,12 @@ impl Sandbox {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The plan, when no more commands are to be run under it.
+    #[must_use]
+    pub fn into_plan(self) -> Plan {
+        self.plan
     }
 
     /// Makes the sandbox and starts a command in it. Returns when the command runs. Without a broker of the caller's, what
@@ -103,11 +101,8 @@ impl Sandbox {
         };
         let (program, ruleset) = prepared.whole();
         first.give_work(self.work(program));
-        // The filter, and somebody to answer it, are made while process 1 mounts.
+        // The filter is made while process 1 mounts, and somebody to answer it while the command is set up.
         let filter = self.filter(broker.as_deref())?;
-        if let Some(broker) = broker.as_deref_mut().filter(|_| self.plan.tier != Tier::Landlock) {
-            broker.enlist().map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
-        }
         let listener = broker.is_some();
         let launch =
             self.launch(&command, &streams.numbers, ruleset, terminal.as_ref(), first.mask(), filter, listener)?;
@@ -115,6 +110,9 @@ impl Sandbox {
             group.place(started.pid).map_err(|cause| self.ungrouped(cause))?;
         }
         first.give_launch(launch);
+        if let Some(broker) = broker.as_deref_mut().filter(|_| self.plan.tier != Tier::Landlock) {
+            broker.enlist().map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
+        }
         let Some(started) = first.take() else { return Err(supervisor("start", Errno(libc::EIO))) };
         let parts = Parts { plan: &self.plan, started, broker, began, before: None, group };
         Running::started(parts, streams, command, terminal)
@@ -213,7 +211,6 @@ impl Sandbox {
             stdio: streams.map(AtomicI32::new),
             limits: super::limits::rlimits(plan),
             mask,
-            umask: umask(),
             own_group,
             foreground: terminal.filter(|_| own_group).and_then(Terminal::foreground),
             confine,

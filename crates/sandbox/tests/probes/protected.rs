@@ -9,6 +9,7 @@ pub const PROBES: &[Probe] = &[
     ("fs_06_the_root_itself_can_not_be_renamed", root_itself),
     ("fs_07_no_hard_link_leads_to_a_protected_file", hard_link),
     ("fs_04_git_status_works", honest_git),
+    ("fs_04_what_mounts_refuse_is_explained", explained),
 ];
 
 fn intact(scratch: &Scratch, git: &str) -> Verdict {
@@ -62,4 +63,29 @@ fn honest_git(scratch: &Scratch) -> Verdict {
         scratch.sh(scratch.wish(), "echo x >f && git status --short && git diff && git log --oneline -1; true")?;
     seen.works()?;
     expect(seen.out.contains("?? f") && !seen.err.contains("lock"), format!("git status: {seen:?}"))
+}
+
+fn explained(scratch: &Scratch) -> Verdict {
+    let script = "echo x >.git/index.lock; mkdir .git/hooks/d; mv .git/config .git/c; echo x >>.git/config; \
+                  ln -s x ../out/link; echo x >../out/file; exit 0";
+    std::fs::create_dir_all(scratch.path("out"))?;
+    let seen = scratch.sh(scratch.wish(), script)?;
+    intact(scratch, "ws/.git")?;
+    for (operation, end, rule, grant) in [
+        ("create", "ws/.git/index.lock", "protected-path", "git=\"commit\""),
+        ("create a directory", "ws/.git/hooks/d", "protected-path", "unprotected_paths="),
+        ("rename", "ws/.git/config", "protected-path", "unprotected_paths="),
+        ("open for writing", "ws/.git/config", "protected-path", "unprotected_paths="),
+        ("create a link", "out/link", "outside-roots", "--add-dir "),
+        ("create", "out/file", "outside-roots", "--add-dir "),
+    ] {
+        let told =
+            seen.outcome.denials.iter().find(|denial| {
+                denial.operation == operation && denial.target.raw().ends_with(end) && denial.rule == rule
+            });
+        let granted = told.is_some_and(|denial| denial.allow_with.iter().any(|with| with.contains(grant)));
+        expect(granted, format!("{operation} {end}: {:?}", seen.outcome.denials))?;
+    }
+    let honest = scratch.sh(scratch.wish(), "echo x >beside; mkdir d; mv beside d/; cat /etc/hostname >/dev/null")?;
+    expect(honest.outcome.denials.is_empty(), format!("{:?}", honest.outcome.denials))
 }

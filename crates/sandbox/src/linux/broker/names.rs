@@ -84,7 +84,7 @@ fn make(
     if let Err(errno) = job.wear_umask() {
         return errno.into();
     }
-    act(&found).into()
+    job.answer(act(&found), operation, &found.parent, &found.name)
 }
 
 fn refuse(job: &Job<'_, '_>, found: &Found<'_>, refusal: Refusal, operation: &str) -> Reply {
@@ -162,7 +162,7 @@ fn perform_link(job: &mut Job<'_, '_>, from: At, to: At, flags: i32) -> Result<R
             linkat(&job.shared.proc, ours, target.parent.fd(), name(&target), AtFlags::SYMLINK_FOLLOW)
         }
     };
-    Ok(done.into())
+    Ok(job.answer(done, "link", &target.parent, &target.name))
 }
 
 /// `rename`.
@@ -204,6 +204,10 @@ fn perform_rename(job: &mut Job<'_, '_>, from: At, to: At, flags: u32) -> Result
         let flags = RenameFlags::from_bits_retain(flags);
         renameat_with(source.parent.fd(), from_name, target.parent.fd(), to_name, flags)
     };
+    // Either may be what mounts hold; one is told.
+    let _ = done == Err(Errno::ROFS)
+        && (job.note_name("rename", &source.parent, &source.name)
+            || job.note_name("rename", &target.parent, &target.name));
     Ok(done.into())
 }
 

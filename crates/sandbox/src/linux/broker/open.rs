@@ -172,7 +172,7 @@ fn create(job: &mut Job<'_, '_>, found: &Found<'_>, wish: Wish) -> Option<Reply>
             Some(Reply::Descriptor(fd, wish.close_on_exec()))
         }
         Err(Errno::EXIST) => None,
-        Err(errno) => Some(errno.into()),
+        Err(errno) => Some(job.answer(Err(errno), "create", &found.parent, &found.name)),
     }
 }
 
@@ -235,6 +235,7 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
         let read_only = fstatvfs(&entry)?.f_flag.contains(StatVfsMountFlags::RDONLY);
         // A read-only mount doesn't stop writing into a FIFO; the promise about outside does.
         if wish.writes() && read_only {
+            job.note_mount("open for writing", &path, false);
             return Err(Errno::ACCESS);
         }
         if !wish.flags.contains(OFlags::NONBLOCK) {
@@ -243,11 +244,19 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     }
     if is_tmpfile(wish.flags) {
         job.wear_umask()?;
-        let fd = openat(&entry, ".", wish.ours(), Mode::from_raw_mode(wish.mode))?;
+        let made = openat(&entry, ".", wish.ours(), Mode::from_raw_mode(wish.mode));
+        let fd = made.inspect_err(|errno| note(job, *errno, "create", &path))?;
         return Ok(Reply::Descriptor(fd, wish.close_on_exec()));
     }
-    let fd = reopen(job.shared.proc.as_fd(), entry.as_fd(), wish.ours())?;
+    let opened = reopen(job.shared.proc.as_fd(), entry.as_fd(), wish.ours());
+    let fd = opened.inspect_err(|errno| note(job, *errno, "open for writing", &path))?;
     Ok(Reply::Descriptor(fd, wish.close_on_exec()))
+}
+
+fn note(job: &Job<'_, '_>, errno: Errno, operation: &str, path: &[u8]) {
+    if errno == Errno::ROFS {
+        job.note_mount(operation, path, false);
+    }
 }
 
 /// Opens the very file that `entry` is, with other flags.

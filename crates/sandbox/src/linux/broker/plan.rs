@@ -1,9 +1,10 @@
 //! What the broker holds, as a value: part of the plan, made by `compile`. Pure.
 
 use super::trap::Traps;
-use crate::plan::{Act, Brokered, Plan, Step};
+use crate::plan::{Act, Brokered, Plan, Promise, Step};
 use ringfence_model::confinement::{DeniedRead, GitRole, PathPattern, Protected, UnixSockets, WritableRoot};
 use ringfence_model::facts::FileKind;
+use ringfence_model::glob::name_matches;
 use ringfence_model::origin::Sourced;
 use ringfence_model::{AbsPath, Origin, Tier};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub struct BrokerPlan {
     pub traps: Traps,
     /// Who holds the rest.
     pub holds: Holds,
+    /// Where it was set that nothing else may be written.
+    pub outside: Origin,
     /// Directories that may be written under.
     pub roots: Vec<WritableRoot>,
     /// Further files that may be opened for writing: devices, the caller's own entries under `/proc`.
@@ -108,15 +111,28 @@ const GIT_TOP: &[&str] = &[
 const GIT_LOCKS_REFUSED: &[&str] = &["config.lock", "config.worktree.lock"];
 const GIT_INFO: &[&str] = &["exclude", "exclude.lock", "refs*", "sparse-checkout", "sparse-checkout.lock"];
 
+/// Whether a commit may write this path below a Git directory.
+pub(super) fn commit_writes(below: &[u8]) -> bool {
+    let matches = |names: &[&str], name: &[u8]| names.iter().any(|pattern| name_matches(pattern.as_bytes(), name));
+    let mut parts = below.split(|byte| *byte == b'/');
+    let first = parts.next().unwrap_or_default();
+    let inside = first != b"info" || parts.next().is_none_or(|second| matches(GIT_INFO, second));
+    matches(GIT_TOP, first) && !matches(GIT_LOCKS_REFUSED, first) && inside
+}
+
 impl BrokerPlan {
     /// What the broker holds of `plan`; none if nothing is left to it.
     #[must_use]
     pub fn of(plan: &Plan) -> Option<Self> {
         plan.brokered().next()?;
         let holds = if plan.tier == Tier::Landlock { Holds::Everything } else { Holds::Names };
+        let mut outside = plan.steps.iter().filter(|step| step.promise == Promise::WriteOutside);
+        let outside = outside.find(|step| !matches!(step.act, Act::WritableRoot { .. }));
         let mut broker = Self {
             traps: Traps::default(),
             holds,
+            outside: outside
+                .map_or_else(|| Origin::builtin("writes only in writable roots"), |step| step.origin.clone()),
             roots: Vec::new(),
             also_writable: Vec::new(),
             protected: Vec::new(),

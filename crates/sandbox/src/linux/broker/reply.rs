@@ -1,6 +1,7 @@
 //! What a call gets as its answer, and the job of answering one.
 
 use super::caller::{Caller, Memory};
+use super::place::Place;
 use super::rules::{Refusal, Rules};
 use super::shared::Shared;
 use rustix::io::Errno;
@@ -61,6 +62,26 @@ impl<'broker> Job<'broker, '_> {
         let errno = refusal.errno;
         self.shared.record.add(refusal, operation, target);
         Reply::Fail(errno)
+    }
+
+    /// Answers as the kernel did when `name` in `place` was to change. What mounts hold read-only is recorded.
+    pub fn answer(&self, done: Result<(), Errno>, operation: &str, place: &Place, name: &[u8]) -> Reply {
+        if done == Err(Errno::ROFS) {
+            self.note_name(operation, place, name);
+        }
+        done.into()
+    }
+
+    /// Records that mounts hold this name read-only; false if they don't.
+    pub fn note_name(&self, operation: &str, place: &Place, name: &[u8]) -> bool {
+        place.path_to(name).is_ok_and(|path| self.note_mount(operation, &path, place.folds_names()))
+    }
+
+    /// As [`Self::note_name`], for a whole path.
+    pub fn note_mount(&self, operation: &str, path: &[u8], folds: bool) -> bool {
+        let Some(refusal) = self.rules().held_by_mounts(path, folds) else { return false };
+        self.shared.record.add(refusal, operation, path);
+        true
     }
 
     /// Makes this thread create files as the caller's umask says.

@@ -5,7 +5,7 @@
 
 use super::fold::{fold, is_short_form};
 use super::place::{Place, file_id};
-use super::plan::{BrokerPlan, Holds};
+use super::plan::{self, BrokerPlan, Holds};
 use ringfence_model::confinement::{DeniedRead, PathPattern, Protected};
 use ringfence_model::facts::FileId;
 use ringfence_model::glob::name_matches;
@@ -363,7 +363,7 @@ impl Rules {
     /// Where mounts don't: holds writing to the roots, and out of their islands, by the path the kernel gives for the
     /// directory. Nothing inside can make that path lie: the islands and all above them keep their names.
     fn outside(&self, parent: &Place, name: &[u8]) -> Option<Refusal> {
-        let Ok(dir) = parent.path() else { return Some(outside_roots(b"?")) };
+        let Ok(dir) = parent.path() else { return Some(self.outside_roots(b"?")) };
         let mut path = dir.to_vec();
         if path.last() != Some(&b'/') {
             path.push(b'/');
@@ -372,10 +372,17 @@ impl Rules {
         self.outside_path(&path, parent.folds_names())
     }
 
+    /// Why mounts let nobody write `path`, where they hold that: the kernel said no, and this says for whose sake.
+    #[must_use]
+    pub fn held_by_mounts(&self, path: &[u8], folds: bool) -> Option<Refusal> {
+        let refusal = self.outside_path(path, folds).filter(|_| self.plan.holds == Holds::Names)?;
+        Some(Refusal { errno: Errno::ROFS, ..refusal })
+    }
+
     /// As [`Self::outside`], for a whole path.
     pub fn outside_path(&self, path: &[u8], folds: bool) -> Option<Refusal> {
         if let Some(protected) = self.island(path, folds) {
-            return Some(protected_path(protected));
+            return Some(Refusal { allow_with: vec![grant(protected, path)], ..protected_path(protected) });
         }
         if let Some(refusal) = self.unlisted(path).or_else(|| self.masked(path)) {
             return Some(refusal);
@@ -390,7 +397,26 @@ impl Rules {
         if self.plan.also_writable.iter().any(also) {
             return None;
         }
-        Some(outside_roots(path))
+        Some(self.outside_roots(path))
+    }
+
+    fn outside_roots(&self, path: &[u8]) -> Refusal {
+        let dir = path.iter().rposition(|byte| *byte == b'/').and_then(|end| path.get(..end.max(1)));
+        let add = dir.map(|dir| format!("--add-dir {}", ringfence_model::text::escape_bytes(dir)));
+        let cwd = self.plan.cwd.as_path().as_os_str().as_bytes();
+        // Without any root, the mode is what is in the way.
+        let grant = match (self.plan.roots.is_empty(), add) {
+            (true, _) if is_below(path, cwd) => Some("--sandbox workspace-write".to_owned()),
+            (true, Some(add)) => Some(format!("--sandbox workspace-write {add}")),
+            (_, add) => add,
+        };
+        Refusal {
+            errno: Errno::ACCESS,
+            kind: DenialKind::FsWrite,
+            rule: "outside-roots",
+            origin: self.plan.outside.clone(),
+            allow_with: grant.into_iter().collect(),
+        }
     }
 
     /// Whether this is a directory of files that everybody shares, of which only those made inside may be written.
@@ -506,28 +532,23 @@ fn short_depth(name: &[u8], held: &Held) -> Option<usize> {
 }
 
 fn protected_path(protected: &Protected) -> Refusal {
-    let path = protected.path.display();
     Refusal {
         errno: Errno::ACCESS,
         kind: DenialKind::ProtectedPath,
         rule: "protected-path",
         origin: protected.origin.clone(),
-        allow_with: vec![format!("-c 'unprotected_paths=[\"{path}\"]'")],
+        allow_with: vec![grant(protected, b"")],
     }
 }
 
-fn outside_roots(path: &[u8]) -> Refusal {
-    let dir = Path::new(OsStr::from_bytes(path)).parent().map(|dir| dir.as_os_str().as_bytes().to_vec());
-    Refusal {
-        errno: Errno::ACCESS,
-        kind: DenialKind::FsWrite,
-        rule: "outside-roots",
-        origin: Origin::builtin("writes only in writable roots"),
-        allow_with: dir
-            .map(|dir| format!("--add-dir {}", ringfence_model::text::escape_bytes(&dir)))
-            .into_iter()
-            .collect(),
+/// The smallest grant that would let `path`, in a protected one, be written.
+fn grant(protected: &Protected, path: &[u8]) -> String {
+    let held = protected.path.as_path();
+    let below = path.strip_prefix(held.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+    if held.file_name() == Some(OsStr::new(".git")) && below.is_some_and(plan::commit_writes) {
+        return "-c 'git=\"commit\"'".to_owned();
     }
+    format!("-c 'unprotected_paths=[\"{}\"]'", protected.path.display())
 }
 
 fn open_any(path: &Path) -> io::Result<OwnedFd> {

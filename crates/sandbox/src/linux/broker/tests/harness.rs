@@ -28,6 +28,7 @@ impl Scratch {
         }
         std::fs::write(dir.path().join("out/keep"), "keep").unwrap();
         let plan = BrokerPlan {
+            outside: Origin::builtin("test"),
             traps: Traps { names: true, unix: true, ..Traps::default() },
             holds: Holds::Names,
             roots: Vec::new(),
