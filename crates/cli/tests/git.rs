@@ -68,7 +68,10 @@ fn fs_12_what_a_person_does_with_a_repository_works() {
                 "worktree",
                 "git worktree add -q inner -b inner; git -C inner log -1 --oneline; git worktree remove inner",
             ),
-            ("gc", "git pack-refs --all; git reflog expire --expire=now --all"),
+            ("worktree kept", "git worktree add -q kept -b kept"),
+            ("worktree of an earlier run", "cd kept; echo k > k; git add k; git commit -qm kept; git status --short"),
+            // The reflogs of other worktrees are theirs.
+            ("gc", "git pack-refs --all; git reflog expire --expire=now --all --single-worktree"),
         ];
         for (name, script) in steps {
             let ran = run("ws", script);

@@ -225,6 +225,10 @@ fn git_commit_opens_the_roots_own_directories_only() {
         made(&settings, &facts(vec![root])).git_dirs.iter().map(|dir| dir.path.display()).collect()
     };
     assert_eq!(opened(root.clone()), ["/repo/.git", "/repo/.git/worktrees/w"]);
+    let planted = GitFacts { common_dir: abs("/w/sub/.git"), ..git("/w/x/.git", "/repo/.git/worktrees/x", true) };
+    root.git = vec![git("/w/.git", "/repo/.git", true), git("/w/in/.git", "/repo/.git/worktrees/in", true), planted];
+    root.git[0].common_dir = root.git[0].git_dir.clone();
+    assert_eq!(opened(root.clone()), ["/repo/.git", "/repo/.git/worktrees/in"], "a worktree below it, of the same one");
     root.git = vec![git("/w/.git", "/home/u/other/.git", false)];
     assert!(opened(root).is_empty(), "a pointer that nothing points back to may have been planted");
 }

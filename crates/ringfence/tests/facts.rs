@@ -97,6 +97,23 @@ fn fs_04_every_spelling_of_a_pointer() {
 }
 
 #[test]
+fn fs_04_linked_worktrees_below_the_root_are_found_and_those_elsewhere_are_not() {
+    let tree = Tree::new();
+    tree.git_dir("ws/.git");
+    for (name, at) in [("in", "ws/in"), ("out", "out")] {
+        let dir = format!("ws/.git/worktrees/{name}");
+        tree.git_dir(&dir);
+        tree.file(&format!("{at}/.git"), &format!("gitdir: {}\n", tree.path(&dir).display()));
+        tree.file(&format!("{dir}/gitdir"), &format!("{}/.git\n", tree.path(at).display()));
+        tree.file(&format!("{dir}/commondir"), "../..\n");
+    }
+    let git = tree.git();
+    let found: Vec<_> = git.iter().map(|git| (git.git_dir.clone(), git.common_dir.clone(), git.linked_back)).collect();
+    let main = tree.abs("ws/.git");
+    assert_eq!(found, [(main.clone(), main.clone(), true), (tree.abs("ws/.git/worktrees/in"), main, true)]);
+}
+
+#[test]
 fn fs_04_chains_and_links() {
     let tree = Tree::new();
     tree.git_dir("real");

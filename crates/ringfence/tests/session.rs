@@ -513,4 +513,12 @@ fn fs_21_what_git_outside_would_run_is_reported() {
         |session: &Session| -> Vec<String> { session.leftovers().into_iter().map(|notice| notice.code).collect() };
     assert_eq!(codes(&place.session(None, &["git=commit"])), ["git-rebase-exec", "git-replace"]);
     assert!(codes(&place.session(None, &[])).is_empty());
+    // A list and the copy it is restored from are said once; other worktrees' lists count as well.
+    fs::create_dir_all(place.path("ws/.git/worktrees/x/rebase-merge")).expect("worktree");
+    for (dir, line) in [("ws/.git", "exec sh x"), ("ws/.git/worktrees/x", "exec sh y")] {
+        for name in ["git-rebase-todo", "git-rebase-todo.backup"] {
+            fs::write(place.path(&format!("{dir}/rebase-merge/{name}")), format!("pick 1\n{line}\n")).expect("todo");
+        }
+    }
+    assert_eq!(codes(&place.session(None, &["git=commit"])), ["git-rebase-exec", "git-rebase-exec", "git-replace"]);
 }

@@ -11,6 +11,7 @@ use crate::environment;
 use ringfence_model::confinement::{
     EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ProxyListeners, ReadBase, Reads, Tmp, UnixSockets,
 };
+use ringfence_model::facts::GitFacts;
 use ringfence_model::mode::GitAccess;
 use ringfence_model::{AbsPath, Confinement, Notice, Origin, OsText, SandboxMode, Settings, Sourced, WorldFacts};
 
@@ -335,6 +336,16 @@ fn git_dirs(settings: &Settings, facts: &WorldFacts, mode: SandboxMode) -> Vec<G
             } else {
                 dirs.push(GitDir { path: git.git_dir.clone(), role: GitRole::Worktree });
                 dirs.push(GitDir { path: git.common_dir.clone(), role: GitRole::Common });
+            }
+        }
+        // Linked worktrees below the root, of the same repository: which one that is, is not theirs to say.
+        let nested = |git: &&GitFacts| {
+            let listed = git.common_dir.join("worktrees").ok();
+            git.linked_back && git.entry.is_within(path) && listed.is_some() && git.git_dir.parent() == listed
+        };
+        for git in root.git.iter().filter(nested) {
+            if dirs.iter().any(|known| known.path == git.common_dir && known.role != GitRole::Worktree) {
+                dirs.push(GitDir { path: git.git_dir.clone(), role: GitRole::Worktree });
             }
         }
     }

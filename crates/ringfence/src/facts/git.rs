@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Pointer files may follow each other this far.
 const MAX_CHAIN: usize = 8;
+/// Linked worktrees looked at.
+const MAX_WORKTREES: usize = 256;
 /// Submodules looked at, all levels together.
 const MAX_SUBMODULES: usize = 512;
 /// Bytes read of any one file.
@@ -36,6 +38,9 @@ pub(super) fn of_root(root: &AbsPath, is_cwd: bool, home: Option<&AbsPath>) -> V
             entry_facts(&entry, home, &mut found, &mut seen);
             if found.len() > before && dir == *root {
                 submodules(root, home, &mut found, &mut seen);
+            }
+            if found.len() > before {
+                worktrees(root, home, &mut found, &mut seen);
             }
             if found.len() > before && (is_cwd || dir == *root) {
                 break;
@@ -221,6 +226,28 @@ fn submodules(
             {
                 trees.push(path);
             }
+        }
+    }
+}
+
+/// The linked worktrees below `root` of the repositories found, by their `.git` entries.
+fn worktrees(
+    root: &AbsPath,
+    home: Option<&AbsPath>,
+    found: &mut Vec<GitFacts>,
+    seen: &mut BTreeSet<(AbsPath, AbsPath)>,
+) {
+    let lists: BTreeSet<PathBuf> = found.iter().map(|git| git.common_dir.as_path().join("worktrees")).collect();
+    let dirs = lists.iter().flat_map(|list| std::fs::read_dir(list).into_iter().flatten().flatten());
+    for dir in dirs.take(MAX_WORKTREES) {
+        let entry = read_bounded(&dir.path().join("gitdir"))
+            .and_then(|text| os_string(trim_end(&text, b"\r\n")))
+            .and_then(|name| resolve(&dir.path().join(name)).ok());
+        if let Some(entry) = entry
+            && entry.is_within(root)
+            && entry.file_name().is_some_and(|name| name == ".git")
+        {
+            entry_facts(&entry, home, found, seen);
         }
     }
 }

@@ -4,12 +4,15 @@
 use super::Session;
 use ringfence_model::mode::GitAccess;
 use ringfence_model::{AbsPath, Notice, Origin, Settings, WorldFacts};
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 /// Most of a to-do list that is looked at.
 const MAX_TODO: u64 = 1 << 20;
+/// Linked worktrees looked at.
+const MAX_WORKTREES: usize = 256;
 
 impl Session {
     /// What git outside would run or believe because of what was written inside; empty unless `git = "commit"`.
@@ -29,22 +32,18 @@ pub fn leftovers(settings: &Settings, world: &WorldFacts) -> Vec<Notice> {
     let mut dirs: Vec<AbsPath> = found.flat_map(|git| [git.git_dir.clone(), git.common_dir.clone()]).collect();
     dirs.sort();
     dirs.dedup();
-    dirs.iter().flat_map(of_git_dir).collect()
+    let mut notices: Vec<Notice> = dirs.iter().flat_map(of_git_dir).collect();
+    // The working directory's own worktree is one of the common directory's too.
+    let mut said = HashSet::new();
+    notices.retain(|notice| said.insert((notice.text.clone(), notice.origin.clone())));
+    notices
 }
 
 fn of_git_dir(dir: &AbsPath) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    for todo in ["rebase-merge/git-rebase-todo", "rebase-merge/git-rebase-todo.backup"] {
-        let file = dir.as_path().join(todo);
-        for line in exec_lines(&file) {
-            let shown = ringfence_model::text::escape_bytes(&line);
-            notices.push(notice(
-                "git-rebase-exec",
-                format!("an unfinished rebase would run `{shown}` outside the sandbox when it is continued"),
-                dir,
-                "look at it with `git rebase --edit-todo`, or end it with `git rebase --abort`",
-            ));
-        }
+    let mut notices = rebases(dir);
+    let worktrees = fs::read_dir(dir.as_path().join("worktrees")).into_iter().flatten().flatten();
+    for worktree in worktrees.take(MAX_WORKTREES).filter_map(|entry| AbsPath::new(entry.path()).ok()) {
+        notices.extend(rebases(&worktree));
     }
     let replaced = fs::read_dir(dir.as_path().join("refs/replace")).into_iter().flatten().flatten().next();
     if replaced.is_some() {
@@ -56,6 +55,27 @@ fn of_git_dir(dir: &AbsPath) -> Vec<Notice> {
         ));
     }
     notices
+}
+
+/// The programs that an unfinished rebase would run. Its list has a copy, from which it is restored: one notice says both.
+fn rebases(dir: &AbsPath) -> Vec<Notice> {
+    let list = |name: &str| exec_lines(&dir.as_path().join("rebase-merge").join(name));
+    let mut lines = list("git-rebase-todo");
+    for line in list("git-rebase-todo.backup") {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let said = lines.iter().map(|line| {
+        let shown = ringfence_model::text::escape_bytes(line);
+        notice(
+            "git-rebase-exec",
+            format!("an unfinished rebase would run `{shown}` outside the sandbox when it is continued"),
+            dir,
+            "look at it with `git rebase --edit-todo`, or end it with `git rebase --abort`",
+        )
+    });
+    said.collect()
 }
 
 /// The lines of a to-do list that run a program.

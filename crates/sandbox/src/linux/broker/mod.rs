@@ -18,6 +18,7 @@ mod factory;
 mod fold;
 mod forks;
 mod inside;
+mod lists;
 mod meta;
 mod names;
 mod net;

@@ -16,8 +16,11 @@ use super::place::path_of;
 
 /// `mkdir`.
 pub(super) fn make_dir(job: &mut Job<'_, '_>, at: At, mode: u32) -> Reply {
+    let rules = job.rules();
     make(job, at, Deed::MakeDir, "create a directory", |found| {
-        mkdirat(found.parent.fd(), name(found), Mode::from_raw_mode(mode))
+        mkdirat(found.parent.fd(), name(found), Mode::from_raw_mode(mode))?;
+        rules.made_dir(&found.parent, &found.name);
+        Ok(())
     })
 }
 

@@ -51,15 +51,15 @@ impl Wish {
 
 /// Performs an open.
 pub(super) fn open(job: &mut Job<'_, '_>, at: At, flags: i32, mode: u32) -> Reply {
-    let path = match job.caller.string(at.path) {
-        Ok(path) => path,
-        Err(errno) => return errno.into(),
-    };
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.contains(OFlags::PATH) {
         // The flags are in a register; what is done with such a descriptor is judged by its path.
         return Reply::GoOn;
     }
+    let path = match job.caller.string(at.path) {
+        Ok(path) => path,
+        Err(errno) => return errno.into(),
+    };
     if mode & (libc::S_ISUID | libc::S_ISGID) != 0 && (flags.contains(OFlags::CREATE) || is_tmpfile(flags)) {
         return Reply::Fail(Errno::PERM);
     }
@@ -281,7 +281,7 @@ fn judge_write(
         // Pipes and the like have no path, and are no files of anybody's.
         None if path.first() != Some(&b'/') => Ok(()),
         None if rules.plan.holds == Holds::Everything => rules.outside_path(path, false).map_or(Ok(()), Err),
-        None => Ok(()),
+        None => rules.unlisted(path).map_or(Ok(()), Err),
     };
     if let Err(refusal) = verdict {
         return Some(job.refuse(refusal, "open for writing", path));

@@ -27,6 +27,9 @@ pub struct OnlyNames {
     pub dir: AbsPath,
     /// Names, with `*` and `?`; everything below an allowed directory is allowed too, unless another rule forbids it.
     pub names: Vec<String>,
+    /// Directories that are made inside may be there too, with whatever is below them.
+    #[serde(default)]
+    pub or_made_inside: bool,
     /// Why.
     pub reason: String,
     /// Where it was set.
@@ -162,6 +165,7 @@ impl BrokerPlan {
         broker.traps.names |= !broker.protected.is_empty() || !broker.only.is_empty() || !broker.denied.is_empty();
         // A mount on a single file goes when the host replaces the file.
         broker.traps.writes |= single_files || !broker.only.is_empty();
+        broker.traps.removals |= !broker.only.is_empty();
         if holds == Holds::Everything {
             broker.traps.names = true;
             broker.traps.writes = true;
@@ -220,17 +224,32 @@ impl BrokerPlan {
         // Its names are judged one by one; that the directory itself stays where it is, is held as for any root.
         self.protected.retain(|held| held.path != *dir);
         self.pinned.push(dir.clone());
-        let mut only = |dir: AbsPath, names: &[&str]| {
-            self.only.push(OnlyNames {
-                dir,
-                names: names.iter().map(|name| (*name).to_owned()).collect(),
-                reason: "git runs programs, or believes other directories, because of the rest".to_owned(),
-                origin: step.origin.clone(),
-            });
+        let only = |dir: AbsPath, names: &[&str], or_made_inside: bool| OnlyNames {
+            dir,
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            or_made_inside,
+            reason: "git runs programs, or believes other directories, because of the rest".to_owned(),
+            origin: step.origin.clone(),
         };
-        only(dir.clone(), GIT_TOP);
+        self.only.push(only(dir.clone(), GIT_TOP, false));
         if let Ok(info) = dir.join("info") {
-            only(info, GIT_INFO);
+            self.only.push(only(info, GIT_INFO, false));
+        }
+        // Other worktrees believe what is in their directories there: which configuration and hooks are theirs, and whose
+        // they are.
+        let own = (role == GitRole::Worktree).then(|| dir.parent().zip(dir.file_name())).flatten();
+        let worktrees = match &own {
+            Some((all, _)) => Some(all.clone()),
+            None => dir.join("worktrees").ok(),
+        };
+        if let Some(all) = worktrees {
+            let at = self.only.iter().position(|known| known.dir == all).unwrap_or(self.only.len());
+            if at == self.only.len() {
+                self.only.push(only(all, &[], true));
+            }
+            if let (Some(known), Some(name)) = (self.only.get_mut(at), own.and_then(|(_, name)| name.to_str())) {
+                known.names.push(name.to_owned());
+            }
         }
         let mut held = vec!["objects/info/alternates"];
         held.extend(GIT_LOCKS_REFUSED);

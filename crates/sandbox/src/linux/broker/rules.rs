@@ -4,11 +4,11 @@
 //! system compares them. A name that no rule is about costs one look into a table.
 
 use super::fold::{fold, is_short_form};
+use super::lists::Lists;
 use super::place::{Place, file_id};
 use super::plan::{self, BrokerPlan, Holds};
 use ringfence_model::confinement::{DeniedRead, PathPattern, Protected};
 use ringfence_model::facts::FileId;
-use ringfence_model::glob::name_matches;
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
@@ -83,7 +83,7 @@ pub struct Rules {
     /// Directories that must keep their name: roots, and what lies between a root and an outer one.
     pinned: Vec<(FileId, Vec<u8>)>,
     pinned_names: Vec<Vec<u8>>,
-    only: Vec<(FileId, usize)>,
+    lists: Lists,
     order: RwLock<()>,
 }
 
@@ -115,7 +115,7 @@ impl Rules {
             names: HashMap::new(),
             pinned: Vec::new(),
             pinned_names: Vec::new(),
-            only: Vec::new(),
+            lists: Lists::open(&plan.only),
             order: RwLock::new(()),
             plan,
         };
@@ -130,11 +130,6 @@ impl Rules {
         rules.pin()?;
         for index in 0..rules.plan.protected.len() {
             rules.hold(index);
-        }
-        for (index, only) in rules.plan.only.iter().enumerate() {
-            if let Ok(dir) = open_dir(only.dir.as_path()) {
-                rules.only.push((file_id(&rustix::fs::fstat(&dir)?), index));
-            }
         }
         Ok(rules)
     }
@@ -186,7 +181,7 @@ impl Rules {
     /// Whether any rule is about a name like this one.
     #[must_use]
     pub fn concerns(&self, name: &[u8]) -> bool {
-        if !self.only.is_empty() {
+        if !self.plan.only.is_empty() {
             return true;
         }
         let folded = fold(name);
@@ -220,11 +215,6 @@ impl Rules {
         }
         match self.plan.holds {
             Holds::Everything => self.outside(parent, name).map_or(Ok(Answer::Go), Err),
-            // Mounts hold what is there in a Git directory and known; not what is unknown.
-            Holds::Names if !self.plan.only.is_empty() => {
-                let refusal = parent.path_to(name).ok().and_then(|path| self.unlisted(&path));
-                refusal.map_or(Ok(Answer::Go), Err)
-            }
             Holds::Names => Ok(Answer::Go),
         }
     }
@@ -240,7 +230,7 @@ impl Rules {
         if matches!(deed, Deed::Leave | Deed::Arrive | Deed::Remove) {
             self.judge_pinned(parent, name)?;
         }
-        self.judge_only(parent_id, name)?;
+        self.lists.judge(&self.plan.only, parent, name, deed, source)?;
         let folded = fold(name);
         let exact = self.names.get(&folded).map(Vec::as_slice).unwrap_or_default();
         let shortened: Vec<(usize, usize)> = if name.contains(&b'~') && parent.folds_names() {
@@ -344,22 +334,6 @@ impl Rules {
         })
     }
 
-    fn judge_only(&self, parent: FileId, name: &[u8]) -> Result<(), Refusal> {
-        for (dir, index) in &self.only {
-            let Some(only) = self.plan.only.get(*index) else { continue };
-            if *dir == parent && !only.names.iter().any(|pattern| name_matches(pattern.as_bytes(), name)) {
-                return Err(Refusal {
-                    errno: Errno::ACCESS,
-                    kind: DenialKind::ProtectedPath,
-                    rule: "protected-path",
-                    origin: only.origin.clone(),
-                    allow_with: Vec::new(),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Where mounts don't: holds writing to the roots, and out of their islands, by the path the kernel gives for the
     /// directory. Nothing inside can make that path lie: the islands and all above them keep their names.
     fn outside(&self, parent: &Place, name: &[u8]) -> Option<Refusal> {
@@ -369,7 +343,8 @@ impl Rules {
             path.push(b'/');
         }
         path.extend_from_slice(name);
-        self.outside_path(&path, parent.folds_names())
+        // What lists say of it was judged with what is done to it.
+        self.outside_lists(&path, parent.folds_names())
     }
 
     /// Why mounts let nobody write `path`, where they hold that: the kernel said no, and this says for whose sake.
@@ -381,10 +356,14 @@ impl Rules {
 
     /// As [`Self::outside`], for a whole path.
     pub fn outside_path(&self, path: &[u8], folds: bool) -> Option<Refusal> {
+        self.unlisted(path).or_else(|| self.outside_lists(path, folds))
+    }
+
+    fn outside_lists(&self, path: &[u8], folds: bool) -> Option<Refusal> {
         if let Some(protected) = self.island(path, folds) {
             return Some(Refusal { allow_with: vec![grant(protected, path)], ..protected_path(protected) });
         }
-        if let Some(refusal) = self.unlisted(path).or_else(|| self.masked(path)) {
+        if let Some(refusal) = self.masked(path) {
             return Some(refusal);
         }
         if self.is_shared_memory(path) {
@@ -438,20 +417,15 @@ impl Rules {
     }
 
     /// Whether a list of what may change in a directory leaves this path out.
-    fn unlisted(&self, path: &[u8]) -> Option<Refusal> {
-        self.plan.only.iter().find_map(|only| {
-            let dir = only.dir.as_path().as_os_str().as_bytes();
-            let rest = path.strip_prefix(dir)?.strip_prefix(b"/")?;
-            let name = rest.split(|byte| *byte == b'/').next().unwrap_or(rest);
-            let listed = only.names.iter().any(|pattern| name_matches(pattern.as_bytes(), name));
-            (!listed).then(|| Refusal {
-                errno: Errno::ACCESS,
-                kind: DenialKind::ProtectedPath,
-                rule: "protected-path",
-                origin: only.origin.clone(),
-                allow_with: Vec::new(),
-            })
-        })
+    pub fn unlisted(&self, path: &[u8]) -> Option<Refusal> {
+        self.lists.judge_path(&self.plan.only, path)
+    }
+
+    /// Remembers a directory that was just made, where that makes a difference. The order is still held.
+    pub fn made_dir(&self, parent: &Place, name: &[u8]) {
+        if !self.plan.only.is_empty() {
+            self.lists.remember(&self.plan.only, parent, name);
+        }
     }
 
     /// The protected path that `path` lies in.
@@ -484,20 +458,13 @@ impl Rules {
 
     /// Whether `path` is an exact one that can't be read, or below it: with mounts it would be covered, and so left as it is.
     fn masked(&self, path: &[u8]) -> Option<Refusal> {
-        let exact = |denied: &&DeniedRead| match &denied.pattern {
-            PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
-            PathPattern::Glob(_) => false,
-        };
+        let exact = |denied: &&DeniedRead| matches!(denied.pattern, PathPattern::Path(_)) && covers(denied, path);
         self.plan.denied.iter().find(exact).map(deny_read)
     }
 
     /// Whether `path` can't be read.
     pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
-        let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {
-            PathPattern::Glob(glob) => glob.covers(path),
-            PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
-        })?;
-        Some(deny_read(denied))
+        self.plan.denied.iter().find(|denied| covers(denied, path)).map(deny_read)
     }
 
     /// Whether something below `from` would stop being denied if `from` were called `to`.
@@ -510,6 +477,13 @@ impl Rules {
             }
         })?;
         Some(deny_read(denied))
+    }
+}
+
+fn covers(denied: &DeniedRead, path: &[u8]) -> bool {
+    match &denied.pattern {
+        PathPattern::Glob(glob) => glob.covers(path),
+        PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
     }
 }
 
@@ -551,11 +525,11 @@ fn grant(protected: &Protected, path: &[u8]) -> String {
     format!("-c 'unprotected_paths=[\"{}\"]'", protected.path.display())
 }
 
-fn open_any(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open_any(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 

@@ -421,6 +421,7 @@ fn fs_11_only_listed_names_change_in_such_a_directory() {
     std::fs::create_dir(scratch.path("ws/gitdir")).unwrap();
     scratch.plan.only.push(crate::linux::broker::plan::OnlyNames {
         dir: ringfence_model::AbsPath::new(scratch.path("ws/gitdir")).unwrap(),
+        or_made_inside: false,
         names: ["index", "index.lock", "refs"].map(str::to_owned).to_vec(),
         reason: "test".into(),
         origin: ringfence_model::Origin::builtin("test"),
