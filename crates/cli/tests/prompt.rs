@@ -353,6 +353,11 @@ fn ap_04_a_person_answers_in_a_terminal_of_their_own() {
     assert_eq!(status, Some(126), "{said}");
     assert!(said.contains("ask first"), "{said}");
     assert!(!place.path("ws/not").exists());
+    // A run that goes away takes its question with it.
+    let mut gone = asking(&["touch", "gone"]);
+    person.until("touch gone", 1).until(END, 3);
+    gone.kill().and_then(|()| gone.wait()).expect("killed");
+    person.until("that question is over", 1);
     // What the answer gave is in the journal under this name.
     assert!(place.run(["log", "--json"]).ends(0).out.contains("\"by\":\"inbox\""));
     // A second one is told, and what runs inside can neither reach the socket nor wait at one.

@@ -29,7 +29,9 @@ pub fn main() -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::new("no further question can be taken").cause(error.to_string()))?
         {
             Served::Answered => eprintln!("{}", paint.faint("ringfence: answered; waiting for the next question")),
-            Served::TooLate => eprintln!("ringfence: that question was over already; nothing was approved"),
+            Served::TooLate => {
+                eprintln!("ringfence: that question is over: what raised it has ended, and nothing was approved")
+            }
             Served::Nothing { why } => {
                 eprintln!("ringfence: a question was left aside: {}", ringfence_model::text::escape(&why));
             }

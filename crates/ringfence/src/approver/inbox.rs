@@ -6,7 +6,7 @@
 
 use super::channel::{JsonApprover, Party};
 use super::json::ANSWER_SCHEMA;
-use super::{Approver, Asked, NoAnswer};
+use super::{Approver, Asked, NoAnswer, Over};
 use crate::under;
 use ringfence_model::AbsPath;
 use ringfence_model::grant::Answer;
@@ -14,10 +14,13 @@ use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, Metadata};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const WHO: &str = "the inbox";
@@ -161,7 +164,7 @@ impl Desk {
     /// Waits for the next question, and puts it to `person`.
     pub fn serve(&self, person: &dyn Approver) -> io::Result<Served> {
         let nothing = |why: &dyn std::fmt::Display| Ok(Served::Nothing { why: why.to_string() });
-        let (stream, asked) = loop {
+        let (stream, mut asked) = loop {
             let (stream, _) = self.listener.accept()?;
             match peer(&stream) {
                 Ok((uid, _)) if uid == own_uid() => {}
@@ -175,16 +178,18 @@ impl Desk {
                 Err(error) => return nothing(&error),
             }
         };
+        asked.over = gone(&stream)?;
         let answer = match person.ask(&asked) {
             Ok(answer) => answer,
+            Err(NoAnswer::Over) => return Ok(Served::TooLate),
             Err(error) => return nothing(&error),
         };
         let mut line = document(&asked, &answer).to_string();
         line.push('\n');
-        Ok(match (&stream).write_all(line.as_bytes()) {
-            Ok(()) => Served::Answered,
-            Err(_) => Served::TooLate,
-        })
+        let written = (&stream).write_all(line.as_bytes());
+        // The look-out ends with the stream.
+        let _ = stream.shutdown(Shutdown::Both);
+        Ok(if written.is_ok() { Served::Answered } else { Served::TooLate })
     }
 }
 
@@ -192,6 +197,19 @@ impl Drop for Desk {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.socket);
     }
+}
+
+/// Over once the run that asked goes away: it says nothing more before it does.
+fn gone(stream: &UnixStream) -> io::Result<Over> {
+    let mut stream = stream.try_clone()?;
+    stream.set_read_timeout(None)?;
+    let flag = Arc::new(AtomicBool::new(false));
+    let over = Over::when(Arc::clone(&flag));
+    std::thread::spawn(move || {
+        while matches!(stream.read(&mut [0; 64]), Ok(1..)) {}
+        flag.store(true, Ordering::Relaxed);
+    });
+    Ok(over)
 }
 
 /// The question of a run; none where the other end only looked.

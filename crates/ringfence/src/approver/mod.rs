@@ -5,11 +5,13 @@ mod gate;
 #[cfg(target_os = "linux")]
 pub mod inbox;
 mod json;
+mod over;
 mod program;
 
 pub use channel::JsonApprover;
 pub use gate::{BURST, Gate, WINDOW};
 pub use json::{read_answer, request_document};
+pub use over::Over;
 pub use program::ProgramApprover;
 
 use ringfence_model::action::Action;
@@ -20,7 +22,7 @@ use ringfence_model::{AbsPath, Settings};
 use serde::{Deserialize, Serialize};
 
 /// One question, with everything that is shown for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Asked {
     /// Its identifier, used once.
     pub id: String,
@@ -34,6 +36,9 @@ pub struct Asked {
     pub cwd: AbsPath,
     /// The mode, policy and reviewer text in force.
     pub under: Under,
+    /// Whether it still matters. An approver that waits looks at it, and gives up with [`NoAnswer::Over`].
+    #[serde(skip)]
+    pub over: Over,
 }
 
 /// The settings that a reviewer sees.
@@ -69,6 +74,9 @@ pub enum NoAnswer {
     /// The time for an answer is over.
     #[error("no answer came in time")]
     Timeout,
+    /// What raised the question has ended.
+    #[error("what raised the question has ended")]
+    Over,
     /// Whoever was asked went away.
     #[error("{who} ended without an answer")]
     Gone {

@@ -10,7 +10,7 @@ use ringfence_model::grant::Answer;
 use ringfence_model::{AbsPath, OsText};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Variables a reviewing program keeps: none that could make it load or run something.
@@ -83,13 +83,20 @@ impl Approver for ProgramApprover {
                 let _ = send.send(read.map(|_| text));
             });
         }
-        let output = match deadline {
-            Some(deadline) => receive.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok(),
-            None => receive.recv().ok(),
-        };
-        let Some(output) = output else {
-            end(&mut child);
-            return Err(NoAnswer::Timeout);
+        let in_time = || deadline.is_none_or(|deadline| Instant::now() < deadline);
+        let output = loop {
+            let received = match asked.over.look_again(deadline) {
+                Some(until) => receive.recv_timeout(until.saturating_duration_since(Instant::now())),
+                None => receive.recv().map_err(RecvTimeoutError::from),
+            };
+            match received {
+                Ok(output) => break output,
+                Err(RecvTimeoutError::Timeout) if in_time() && !asked.over.is_over() => {}
+                Err(_) => {
+                    end(&mut child);
+                    return Err(if asked.over.is_over() { NoAnswer::Over } else { NoAnswer::Timeout });
+                }
+            }
         };
         let status = wait_until(&mut child, deadline);
         let text = output.map_err(|cause| self.failed(cause))?;
