@@ -232,7 +232,8 @@ pub fn read(argv: &[OsText]) -> Reading {
         // A rule that prompts for or forbids the shell itself still counts.
         reading.inner.push(whole);
     } else {
-        reading.inner.splice(0..0, seen);
+        let behind = std::mem::replace(&mut reading.inner, seen);
+        reading.inner.extend(behind);
         reading.commands = vec![whole];
         reading.opaque = Some(Opaque { script, why });
     }
@@ -274,14 +275,14 @@ impl Reading {
         for depth in 0..=MAX_DEPTH {
             let mut next = Vec::new();
             for command in if depth == 0 { commands } else { &level } {
-                let Some(name) = command.program_name().map(str::to_owned) else { continue };
+                let Some(name) = command.program_name() else { continue };
                 for inner in inside(command) {
                     if depth == MAX_DEPTH || copied > MAX_COPIED {
                         self.too_deep = true;
                         return;
                     }
                     let mut through = command.through.clone();
-                    through.push(name.clone());
+                    through.push(name.to_owned());
                     match inner {
                         Inner::Command(inner) => {
                             copied += inner.words.len();

@@ -173,6 +173,7 @@ impl Scanner<'_> {
                         self.reason("a comment before more commands", start, self.at);
                     }
                 }
+                byte if is_plain(byte) => self.plain_part(&mut current.word),
                 _ => self.word_part(&mut current.word, through),
             }
         }
@@ -245,6 +246,17 @@ impl Scanner<'_> {
             return;
         }
         current.redirect = Some(Redirect { operator: operator.to_owned(), start });
+    }
+
+    /// As many characters of a word as stand for themselves in every one of these shells.
+    fn plain_part(&mut self, word: &mut Word) {
+        let start = self.at;
+        if !word.begun {
+            (word.begun, word.start) = (true, start);
+        }
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| is_plain(**byte)).count();
+        word.value.push_str(self.text.get(start..self.at).unwrap_or(""));
     }
 
     /// One piece of a word: a character, a quoted part, an expansion.
@@ -684,6 +696,11 @@ impl Scanner<'_> {
             self.out.commands.remove(before + position);
         }
     }
+}
+
+/// Whether a byte is a character that stands for itself wherever it is in a word.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b',' | b'+' | b'@' | b'%')
 }
 
 /// Whether a first word assigns a variable.

@@ -172,8 +172,25 @@ pub const WRAPPERS: &[Wrapper] = &[
 #[must_use]
 pub fn wrapper(program: &str) -> Option<&'static Wrapper> {
     let name = base_name(program);
-    WRAPPERS.iter().find(|row| row.name == name)
+    let first = usize::from(*name.as_bytes().first()?);
+    let lengths = LENGTHS.get(first).copied().unwrap_or(0);
+    // A line of a hundred thousand commands is looked through, too: nearly every name is sorted out by this.
+    let may_be = lengths >> name.len().min(31) & 1 == 1;
+    may_be.then(|| WRAPPERS.iter().find(|row| row.name == name)).flatten()
 }
+
+/// By a name's first byte: the lengths of the wrappers' names that begin with it, a bit each; 31 and more are one.
+const LENGTHS: [u32; 256] = {
+    let mut lengths = [0; 256];
+    let mut at = 0;
+    while at < WRAPPERS.len() {
+        let name = WRAPPERS[at].name.as_bytes();
+        let length = if name.len() < 31 { name.len() } else { 31 };
+        lengths[name[0] as usize] |= 1 << length;
+        at += 1;
+    }
+    lengths
+};
 
 /// What a command would run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,10 +29,11 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
+    let target = report::Target::open(args.report.as_deref())?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref(), ahead)?;
     outcome.denials.extend(managed::finish(network));
-    let status = finish(args, &ready, &plan, &argv, outcome)?;
+    let status = finish(args, target.as_ref(), &ready, &plan, &argv, outcome)?;
     // The kernel takes everything back at once, sooner than it could be taken apart piece by piece.
     std::mem::forget((ready, wish, plan, argv));
     Ok(status)
@@ -79,16 +80,23 @@ fn spawn(
 }
 
 /// What is said after the command, and the status.
-fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
+fn finish(
+    args: &RunArgs,
+    target: Option<&report::Target>,
+    ready: &Ready,
+    plan: &Plan,
+    argv: &[OsText],
+    outcome: Outcome,
+) -> Result<ExitCode, Failure> {
     let status = outcome.exit.status();
     if !args.shared.json {
         denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
         notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
     }
-    if args.report.is_some() || args.shared.json {
+    if target.is_some() || args.shared.json {
         let report = report::of(plan, argv, &ready.facts.cwd, outcome);
-        if let Some(file) = &args.report {
-            report::write(&report, file)?;
+        if let Some(target) = target {
+            target.write(&report)?;
         }
         if args.shared.json {
             report::print(&report)?;
