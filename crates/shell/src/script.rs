@@ -5,6 +5,7 @@
 //! something is *not* a command because it doesn't understand it.
 
 use crate::command::{Joined, SimpleCommand, Span};
+use crate::names::Sieve;
 use crate::reading::{OpaqueReason, ShellKind};
 use ringfence_model::OsText;
 use ringfence_model::text::is_deceptive;
@@ -60,6 +61,8 @@ const RESERVED: &[&str] = &[
 ];
 /// Words that begin a construct whose words aren't a command.
 const CONSTRUCTS: &[&str] = &["for", "case", "select", "function", "foreach"];
+
+const KEYWORDS: Sieve = Sieve::new().with_all(RESERVED).with_all(CONSTRUCTS);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -567,16 +570,19 @@ impl Scanner<'_> {
                 self.reason("an assignment", word.start, self.at);
                 return;
             }
-            if bare && RESERVED.contains(&word.value.as_str()) {
+            let keyword = bare && KEYWORDS.may_hold(&word.value);
+            if keyword && RESERVED.contains(&word.value.as_str()) {
                 self.reason("control flow", word.start, self.at);
                 *cases = cases.saturating_sub(usize::from(word.value == "esac"));
                 return;
             }
-            if bare && CONSTRUCTS.contains(&word.value.as_str()) {
+            if keyword && CONSTRUCTS.contains(&word.value.as_str()) {
                 self.reason("control flow", word.start, self.at);
                 *cases += usize::from(word.value == "case");
             }
             current.start = word.start;
+            // Most of what is many is short.
+            current.words.reserve_exact(1);
         }
         if !current.words.is_empty() && bare && self.begins_body(current, &word.value) {
             return;

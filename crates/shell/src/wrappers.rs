@@ -5,7 +5,8 @@
 //! much: an option that isn't listed is read both ways, with and without a value.
 
 use crate::command::{SimpleCommand, base_name};
-use crate::reading::{ShellKind, shell_kind};
+use crate::names::Sieve;
+use crate::reading::{ShellKind, shell_named};
 use ringfence_model::OsText;
 
 /// How deep wrappers are followed; deeper counts as dangerous.
@@ -171,25 +172,20 @@ pub const WRAPPERS: &[Wrapper] = &[
 /// The wrapper with this name.
 #[must_use]
 pub fn wrapper(program: &str) -> Option<&'static Wrapper> {
-    let name = base_name(program);
-    let first = usize::from(*name.as_bytes().first()?);
-    let lengths = LENGTHS.get(first).copied().unwrap_or(0);
-    // A line of a hundred thousand commands is looked through, too: nearly every name is sorted out by this.
-    let may_be = lengths >> name.len().min(31) & 1 == 1;
-    may_be.then(|| WRAPPERS.iter().find(|row| row.name == name)).flatten()
+    wrapper_named(base_name(program))
 }
 
-/// By a name's first byte: the lengths of the wrappers' names that begin with it, a bit each; 31 and more are one.
-const LENGTHS: [u32; 256] = {
-    let mut lengths = [0; 256];
-    let mut at = 0;
+fn wrapper_named(name: &str) -> Option<&'static Wrapper> {
+    MAYBE.may_hold(name).then(|| WRAPPERS.iter().find(|row| row.name == name)).flatten()
+}
+
+const MAYBE: Sieve = {
+    let (mut sieve, mut at) = (Sieve::new(), 0);
     while at < WRAPPERS.len() {
-        let name = WRAPPERS[at].name.as_bytes();
-        let length = if name.len() < 31 { name.len() } else { 31 };
-        lengths[name[0] as usize] |= 1 << length;
+        sieve = sieve.with(WRAPPERS[at].name);
         at += 1;
     }
-    lengths
+    sieve
 };
 
 /// What a command would run.
@@ -207,8 +203,7 @@ pub(crate) enum Inner {
 const MAX_READINGS: usize = 32;
 
 /// What `command` would run besides itself, one level deep.
-pub(crate) fn inside(command: &SimpleCommand) -> Vec<Inner> {
-    let Some(name) = command.program().and_then(OsText::as_str).map(base_name) else { return Vec::new() };
+pub(crate) fn inside(command: &SimpleCommand, name: &str) -> Vec<Inner> {
     let mut found = Vec::new();
     match name {
         "find" | "gfind" | "bfs" => find(command, &mut found),
@@ -223,10 +218,10 @@ pub(crate) fn inside(command: &SimpleCommand) -> Vec<Inner> {
         "git" => git(command, &mut found),
         _ => {}
     }
-    if let Some(wrapper) = wrapper(name) {
+    if let Some(wrapper) = wrapper_named(name) {
         unwrap(wrapper, command, &mut found);
     }
-    if let Some(kind) = command.program().and_then(OsText::as_str).and_then(shell_kind) {
+    if let Some(kind) = shell_named(name) {
         let shell = crate::reading::shell_use(&command.words, kind);
         if let Some(script) = shell.script.as_ref().and_then(OsText::as_str) {
             found.push(Inner::Script(script.to_owned(), kind));
