@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
-#[path = "relay.rs"]
+#[path = "proxy/relay.rs"]
 mod relay;
 
 const SMALL: usize = 1024;
