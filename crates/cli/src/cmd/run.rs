@@ -24,7 +24,8 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
         false => managed::start(&ready, &mut wish, args.shared.ignore_user_config)?,
     };
     let host = ringfence_sandbox::probe::quick_for(&wish);
-    let plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
+    let mut plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
+    plan.every_refusal = args.log_denials;
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
@@ -46,14 +47,14 @@ fn start(
     network: Option<&Managed>,
     ahead: Option<Ahead>,
 ) -> Result<(Plan, Outcome), Failure> {
-    let tried = plan.tier;
+    let (tried, every_refusal) = (plan.tier, plan.every_refusal);
     let mut failure = match spawn(plan, argv, network, ahead) {
         Ok(ran) => return Ok(ran),
         Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => error,
         Err(error) => return Err(start_failure(&error)),
     };
     for plan in fallback::after(wish, tried).map_err(|error| super::plan::unenforceable(&error))? {
-        match spawn(plan, argv, network, None) {
+        match spawn(Plan { every_refusal, ..plan }, argv, network, None) {
             Ok(ran) => return Ok(ran),
             Err(error @ StartError::Tier { .. }) => failure = error,
             Err(error) => return Err(start_failure(&error)),
