@@ -114,7 +114,12 @@ fn a_broken_setting_stops_with_its_place() {
         place.run(args).ends(125).says("sandbox_mode").says(&format!("{}:2", file.display()));
     }
     place.run(["doctor"]);
-    place.run(["sandbox", "--add-dir", "/does/not/exist", "--ignore-user-config", "--", "true"]).ends(125);
+    let ran = place.run(["sandbox", "--add-dir", "/does/not/exist", "--ignore-user-config", "--", "true"]).ends(125);
+    assert!(!ran.err.contains("left out"), "{}", ran.err);
+    place
+        .run(["sandbox", "-s", "read-only", "--add-dir", ".", "--ignore-user-config", "--", "true"])
+        .says("nothing is")
+        .says("flag `--add-dir`");
     place.run(["sandbox", "--add-dir", "/", "--ignore-user-config", "--", "true"]).ends(125).says("--add-dir");
 }
 
@@ -455,4 +460,17 @@ fn what_is_checked_is_what_a_start_reads() {
     place.settings("project_root_markers = [\n");
     let ran = place.run(["config", "check"]).ends(1);
     assert!(!ran.out.contains("sandbox_mode"), "{}", ran.out);
+}
+
+#[test]
+fn a_rule_that_allows_everything_says_so() {
+    let place = Place::new();
+    for rule in ["python3", "bash -c", "sudo", "npx", "env"] {
+        let args = format!("rules add allow -- {rule}");
+        place.run(args.split(' ')).ends(0).says("allows everything").says(&format!("rules remove allow -- {rule}"));
+    }
+    for args in ["rules add allow -- git push", "rules add forbidden -- python3"] {
+        assert!(!place.run(args.split(' ')).ends(0).err.contains("note:"), "{args}");
+    }
+    assert!(place.run(["rules", "test"]).ends(0).out.contains("no rule of 7 has an example"));
 }
