@@ -1,5 +1,7 @@
 """The other machine: names, web pages with and without TLS, an echo, and a list of what it was asked."""
 
+import base64
+import hashlib
 import http.server
 import os
 import socket
@@ -9,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 DIR = sys.argv[1]
 HOST, PRIVATE = "93.184.216.34", "10.0.0.5"
@@ -24,6 +27,7 @@ V4 = {
     "mixed.test": [[HOST, PRIVATE]],
     "rebind.test": [[HOST], [PRIVATE]],
     "metadata.test": [["169.254.169.254"]],
+    "slow.test": [[HOST]],
 }
 V6 = {
     "mapped.test": "::ffff:10.0.0.5",
@@ -44,6 +48,8 @@ def answer(query):
     print(name, kind, file=asked)
     if name == "silent.test":
         return None
+    if name == "slow.test":
+        time.sleep(1)
     if name == "broken.test":
         return query[:2] + b"\x81\x82" + query[4:6] + b"\0\0\0\0\0\0" + question
     records, owner = [], b"\xc0\x0c"
@@ -70,9 +76,13 @@ def names():
     server.bind((HOST, 53))
     while True:
         query, client = server.recvfrom(4096)
-        reply = answer(query)
-        if reply:
-            server.sendto(reply, client)
+        threading.Thread(target=reply, args=(server, query, client), daemon=True).start()
+
+
+def reply(server, query, client):
+    text = answer(query)
+    if text:
+        server.sendto(text, client)
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):
@@ -83,6 +93,44 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *args):
         print("reached", file=asked)
+
+    def do_GET(self):
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            return self.socket()
+        if self.path.startswith("/endless"):
+            return self.endless()
+        super().do_GET()
+
+    def socket(self):
+        """A WebSocket (RFC 6455) that sends every message back."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.close_connection = True
+        while head := self.rfile.read(2):
+            opcode, length = head[0] & 15, head[1] & 127
+            if length > 125:
+                length = int.from_bytes(self.rfile.read(2 if length == 126 else 8), "big")
+            mask = self.rfile.read(4)
+            data = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(length)))
+            size = bytes([length]) if length < 126 else b"\x7e" + length.to_bytes(2, "big")
+            self.wfile.write(bytes([128 | (10 if opcode == 9 else opcode)]) + size + data)
+            if opcode == 8:
+                return
+
+    def endless(self):
+        """An answer that says it is long, and goes on until somebody stops it."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(1 << 40))
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"x" * (1 << 16))
+        except OSError:
+            print("stopped", file=asked)
 
     def do_PUT(self):
         length = int(self.headers["Content-Length"])
