@@ -22,6 +22,11 @@ pub mod probe;
 pub mod run;
 #[cfg(target_os = "linux")]
 mod sys;
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))]
+mod macos;
+#[cfg(target_os = "macos")]
+#[path = "sys/macos.rs"]
+mod sys;
 #[cfg(windows)]
 #[path = "sys/windows/mod.rs"]
 mod sys;
@@ -33,6 +38,8 @@ pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
 pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
+#[cfg(target_os = "macos")]
+pub use macos::Sandbox;
 pub use plan::{Act, Plan, Step};
 #[cfg(target_os = "linux")]
 pub use run::inherited;
