@@ -15,6 +15,8 @@ pub mod fallback;
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))]
+mod macos;
 pub mod plan;
 #[cfg(target_os = "linux")]
 mod prepare;
@@ -22,8 +24,6 @@ pub mod probe;
 pub mod run;
 #[cfg(target_os = "linux")]
 mod sys;
-#[cfg_attr(not(target_os = "macos"), allow(dead_code))]
-mod macos;
 #[cfg(target_os = "macos")]
 #[path = "sys/macos.rs"]
 mod sys;

@@ -8,7 +8,13 @@ use ringfence_sandbox::{Outcome, Plan, StartError};
 use std::process::ExitCode;
 
 /// What is said after the command, and the status.
-pub fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
+pub fn finish(
+    args: &RunArgs,
+    ready: &Ready,
+    plan: &Plan,
+    argv: &[OsText],
+    outcome: Outcome,
+) -> Result<ExitCode, Failure> {
     let status = outcome.exit.status();
     if !args.shared.json {
         denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);

@@ -78,7 +78,9 @@ impl Sandbox {
             return Err(StartError::Foreign { why: "the command has no program".to_owned() });
         };
         let mut start = if self.plan.tier == Tier::Unconfined {
-            let mut start = std::process::Command::new(command.argv.first().map_or(std::ffi::OsStr::new(""), ringfence_model::OsText::as_os_str));
+            let mut start = std::process::Command::new(
+                command.argv.first().map_or(std::ffi::OsStr::new(""), ringfence_model::OsText::as_os_str),
+            );
             start.args(command.argv.iter().skip(1).map(ringfence_model::OsText::as_os_str));
             start
         } else {
@@ -93,7 +95,9 @@ impl Sandbox {
         let limits = self.limits().filter_map(resource).collect();
         sys::before_exec(&mut start, Start { limits, terminal: terminal.map(Terminal::number) });
         start.spawn().map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound if self.plan.tier == Tier::Unconfined => StartError::NotFound { program: name, cause },
+            io::ErrorKind::NotFound if self.plan.tier == Tier::Unconfined => {
+                StartError::NotFound { program: name, cause }
+            }
             io::ErrorKind::NotFound => StartError::Tier {
                 tier: self.plan.tier,
                 what: format!("start `{PROGRAM}`"),

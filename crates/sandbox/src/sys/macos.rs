@@ -147,9 +147,7 @@ pub(crate) fn watch(signals: bool) -> io::Result<Events> {
             udata: std::ptr::null_mut(),
         };
         // SAFETY: one change is read and no event written.
-        let rc = unsafe {
-            libc::kevent(queue, &raw const change, 1, std::ptr::null_mut(), 0, std::ptr::null())
-        };
+        let rc = unsafe { libc::kevent(queue, &raw const change, 1, std::ptr::null_mut(), 0, std::ptr::null()) };
         if rc != 0 {
             return Err(io::Error::last_os_error());
         }
