@@ -9,10 +9,9 @@ use ringfence::{Flow, Opening, RunError, Session, Streams};
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::{OsText, Verdict, text};
 use ringfence_policy::explain::{Explained, Explanation};
-use ringfence_sandbox::{Signals, Stdio};
+use ringfence_sandbox::Signals;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 /// Decides, asks if need be, runs and reports.
@@ -39,7 +38,7 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     let action = session::action(&session, &run.command, &args.wish)?;
     if run.dry_run {
         explain_to(&session, &run.command, &action, run.shared.json)?;
-        return super::run::sandbox(run, None);
+        return super::dry_run(run);
     }
     let target = report::Target::open(run.report.as_deref())?;
     let streams = streams(ask::takes_stdio(&args.answers))?;
@@ -75,7 +74,11 @@ fn give(args: &DecideArgs, target: Option<&report::Target>, report: &Report) -> 
 
 /// The streams of the command: ours, or where questions go over ours, nothing to read, and standard error for what it
 /// writes.
+#[cfg(unix)]
 fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
+    use ringfence_sandbox::Stdio;
+    use std::os::fd::AsFd;
+
     let error = || std::io::stderr().as_fd().try_clone_to_owned();
     // Looked at once before anything runs, so that a later copy can hardly fail.
     if taken {
@@ -89,6 +92,15 @@ fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
         }
         streams
     })
+}
+
+/// The streams of the command, which are ours.
+#[cfg(not(unix))]
+fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
+    if taken {
+        return Err(Failure::new("questions over the standard streams aren't there on this system yet"));
+    }
+    Ok(|| Streams { signals: Signals::Forward, ..Streams::default() })
 }
 
 /// A command that didn't run: the reason as text, or as a report for programs.

@@ -1,10 +1,11 @@
 //! `ringfence sandbox -- COMMAND…`: confine, execute, report. The way before confinement is kept short: nothing here may
 //! be added to it that another subcommand needs.
 
+use super::ended::{finish, start_failure};
 use super::managed::{self, Managed};
 use crate::args::RunArgs;
-use crate::out::{Failure, denials, notices, report};
-use crate::start::{self, More, Ready};
+use crate::out::{Failure, notices, report};
+use crate::start::{self, More};
 use ringfence_model::mode::Backend;
 use ringfence_model::{Confinement, OsText};
 use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile, fallback};
@@ -77,46 +78,4 @@ fn spawn(
     managed::serve(network, &mut running)?;
     let outcome = running.wait();
     Ok((sandbox.into_plan(), outcome))
-}
-
-/// What is said after the command, and the status.
-fn finish(
-    args: &RunArgs,
-    target: Option<&report::Target>,
-    ready: &Ready,
-    plan: &Plan,
-    argv: &[OsText],
-    outcome: Outcome,
-) -> Result<ExitCode, Failure> {
-    let status = outcome.exit.status();
-    if !args.shared.json {
-        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
-        notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
-    }
-    if target.is_some() || args.shared.json {
-        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
-        if let Some(target) = target {
-            target.write(&report)?;
-        }
-        if args.shared.json {
-            report::print(&report)?;
-        }
-    }
-    Ok(ExitCode::from(status))
-}
-
-/// As shown: what could not be held or started, and what to do.
-pub fn start_failure(error: &StartError) -> Failure {
-    let failure = Failure::from_error(error).status(error.status());
-    let failure = match error {
-        StartError::Step { step, .. } => failure.origin(step.origin.clone()),
-        _ => failure,
-    };
-    match error.remedy() {
-        Some(remedy) => failure.hint(remedy),
-        None if error.status() == ringfence_model::report::status::FAILED => {
-            failure.hint("`ringfence doctor` shows what this host can hold")
-        }
-        None => failure,
-    }
 }
