@@ -516,3 +516,33 @@ fn what_cannot_be_printed_or_read_is_said_at_once() {
         place.run(args).ends(125).says("not a regular file");
     }
 }
+
+#[test]
+fn the_journal_is_followed_filtered_and_left_when_nobody_reads() {
+    use std::io::BufRead as _;
+    if !confines("the_journal_is_followed") {
+        return;
+    }
+    let place = Place::new();
+    place.write("home/.ringfence/rules/x.rules", "prefix_rule([\"touch\"], \"forbidden\")\n");
+    place.run(["run", "--", "echo", "before"]).ends(0);
+    place.run(["run", "--", "touch", "x"]).ends(126);
+    let denied = place.run(["log", "--denied"]).ends(0).out;
+    assert!(denied.contains("touch x") && !denied.contains("echo before"), "{denied}");
+    let mut command = place.command(["log", "--follow", "--json", "-n", "1"]);
+    let mut following = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    let mut lines = std::io::BufReader::new(following.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("the last event so far");
+    place.run(["run", "--", "echo", "after"]).ends(0);
+    while !line.contains("after") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).expect("further events"), 0, "it goes on");
+    }
+    drop(lines);
+    let begun = std::time::Instant::now();
+    while following.try_wait().expect("waited for").is_none() {
+        place.run(["run", "--", "true"]).ends(0);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it ends when nobody reads");
+    }
+}
