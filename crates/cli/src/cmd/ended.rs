@@ -10,6 +10,7 @@ use std::process::ExitCode;
 /// What is said after the command, and the status.
 pub fn finish(
     args: &RunArgs,
+    target: Option<&report::Target>,
     ready: &Ready,
     plan: &Plan,
     argv: &[OsText],
@@ -20,10 +21,10 @@ pub fn finish(
         denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
         notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
     }
-    if args.report.is_some() || args.shared.json {
+    if target.is_some() || args.shared.json {
         let report = report::of(plan, argv, &ready.facts.cwd, outcome);
-        if let Some(file) = &args.report {
-            report::write(&report, file)?;
+        if let Some(target) = target {
+            target.write(&report)?;
         }
         if args.shared.json {
             report::print(&report)?;

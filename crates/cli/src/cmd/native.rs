@@ -2,7 +2,7 @@
 
 use super::ended;
 use crate::args::RunArgs;
-use crate::out::{Failure, notices};
+use crate::out::{Failure, notices, report};
 use crate::start::{self, More};
 use ringfence_model::OsText;
 use ringfence_model::confinement::NetworkWish;
@@ -28,10 +28,11 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
+    let target = report::Target::open(args.report.as_deref())?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let sandbox = Sandbox::new(plan).map_err(|error| ended::start_failure(&error))?;
     let mut command = Command::new(argv.iter().cloned());
     command.signals = Signals::Forward;
     let outcome = sandbox.run(command).map_err(|error| ended::start_failure(&error))?;
-    ended::finish(args, &ready, sandbox.plan(), &argv, outcome)
+    ended::finish(args, target.as_ref(), &ready, sandbox.plan(), &argv, outcome)
 }

@@ -4,7 +4,7 @@
 use super::ended::{finish, start_failure};
 use super::managed::{self, Managed};
 use crate::args::RunArgs;
-use crate::out::{Failure, notices};
+use crate::out::{Failure, notices, report};
 use crate::start::{self, More};
 use ringfence_model::mode::Backend;
 use ringfence_model::{Confinement, OsText};
@@ -30,10 +30,11 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
+    let target = report::Target::open(args.report.as_deref())?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref(), ahead)?;
     outcome.denials.extend(managed::finish(network));
-    let status = finish(args, &ready, &plan, &argv, outcome)?;
+    let status = finish(args, target.as_ref(), &ready, &plan, &argv, outcome)?;
     // The kernel takes everything back at once, sooner than it could be taken apart piece by piece.
     std::mem::forget((ready, wish, plan, argv));
     Ok(status)
