@@ -170,3 +170,32 @@ fn transparent_mode_needs_no_rights_of_its_own() {
     assert_eq!(ran.out, "True\nEHOSTUNREACH\nEHOSTUNREACH\nTrue\n", "{}", ran.err);
     assert!(ran.err.contains("other.test:80") && ran.err.contains("93.184.216.34:80"), "{}", ran.err);
 }
+
+#[test]
+fn a_proxy_that_cannot_listen_and_one_that_refuses_say_what_to_do() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let ran = place.run(["proxy", "--http", &at]).ends(125).says(&at);
+    assert!(ran.err.contains("hint: something listens there already"), "{}", ran.err);
+    place.run(["proxy", "--http", "0.0.0.0:0"]).ends(125).says("network.dangerously_allow_non_loopback_proxy");
+    // The connector of `ssh` says in words what the proxy answered.
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for body in [
+            "HTTP/1.1 403 Forbidden\r\n\r\n{\"text\":\"no rule \\u001b[1mallows it\",\"allow_with\":[\"--escalate network=a.test:22\"]}",
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "HTTP/1.1 500 What\r\n\r\nnot \x1b[1m JSON",
+        ] {
+            let (mut stream, _) = taken.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+        }
+    });
+    let connect = || place.run(["proxy", "connect", "--via", &at, "a.test", "22"]).ends(125);
+    let ran = connect().says("the proxy refused a.test:22").says("no rule \\u{1b}[1mallows it");
+    assert!(ran.err.contains("hint: this would allow it: --escalate network=a.test:22"), "{}", ran.err);
+    connect().says("wants a user name and password");
+    assert!(!connect().says("the proxy refused a.test:22").err.contains('\x1b'));
+    answering.join().unwrap();
+}
