@@ -3,12 +3,15 @@
 //! Paths never stand in the text of the profile: they are parameters, so that no path can be read as a rule. Only globs
 //! become regular expressions, every byte of which is written out.
 
-use super::Unenforceable;
 use super::common::{self, always, step};
+use super::{Unenforceable, Unmet};
 use crate::host::HostFacts;
+use crate::macos::words::{PARAMETERS, PROFILE};
 use crate::plan::{Act, Insistence, Plan, Promise, Shortfall, Step};
-use ringfence_model::confinement::{NetworkWish, PathPattern, ReadBase, UnixSockets};
-use ringfence_model::{AbsPath, Confinement, OsText, Tier};
+use ringfence_model::confinement::{NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
+use ringfence_model::mode::GitAccess;
+use ringfence_model::{AbsPath, Confinement, Origin, OsText, Tier};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use Insistence::Must;
@@ -76,6 +79,10 @@ impl Profile {
 
 /// Makes the plan of the Seatbelt tier.
 pub(super) fn seatbelt(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
+    let unmet = unmet(wish);
+    if !unmet.is_empty() {
+        return Err(Unenforceable { unmet });
+    }
     let mut plan = common::frame(wish, host, Tier::Seatbelt);
     common::whereabouts(wish, &mut plan, "");
     let mut profile = Profile::default();
@@ -116,16 +123,20 @@ fn reads(wish: &Confinement, profile: &mut Profile) {
 fn writes(wish: &Confinement, profile: &mut Profile) {
     for root in &wish.roots {
         let mut parts = vec![format!("(subpath {})", profile.path(&root.path))];
+        // The directories above a protected path can't be renamed, so that nothing takes the name anew.
+        let mut between = BTreeSet::new();
         for protected in wish.protected.iter().filter(|protected| protected.path.is_within(&root.path)) {
             let path = profile.path(&protected.path);
             parts.push(format!("(require-not (subpath {path}))"));
-            // The directories between can't be renamed, so that nothing takes the name anew.
             let mut above = protected.path.parent();
             while let Some(directory) = above.filter(|above| above.is_within(&root.path)) {
-                let literal = profile.path(&directory);
-                parts.push(format!("(require-not (literal {literal}))"));
                 above = directory.parent();
+                between.insert(directory);
             }
+        }
+        for directory in between {
+            let literal = profile.path(&directory);
+            parts.push(format!("(require-not (literal {literal}))"));
         }
         // Nothing runs with another's rights afterwards.
         profile.rule(format!("(allow file-write* (require-all {}))", parts.join(" ")));
@@ -201,24 +212,61 @@ fn regex(glob: &str) -> String {
 
 fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
     let lines = profile.rules.into_iter().map(OsText::new).collect();
-    vec![
+    let mut steps = vec![
         step(
-            Act::Native { kind: "seatbelt-profile".to_owned(), lines },
+            Act::Native { kind: PROFILE.to_owned(), lines },
             Promise::WriteOutside,
             Must,
             &wish.mode.origin,
             "EPERM for what no rule allows",
         ),
         step(
-            Act::Native { kind: "seatbelt-parameters".to_owned(), lines: profile.parameters },
+            Act::Native { kind: PARAMETERS.to_owned(), lines: profile.parameters },
             Promise::WriteOutside,
             Must,
             &wish.mode.origin,
             "the paths that the profile names",
         ),
         step(Act::CloseDescriptors, Promise::InheritedDescriptors, Must, &always(), "only 0, 1 and 2 are open"),
-        step(Act::KillLeftovers, Promise::DiesWithCommand, Must, &wish.keep_background.origin, "the group is ended"),
-    ]
+    ];
+    if !wish.keep_background.value {
+        let origin = &wish.keep_background.origin;
+        steps.push(step(Act::KillLeftovers, Promise::DiesWithCommand, Must, origin, "the group is ended"));
+    }
+    steps
+}
+
+/// What was asked for and can't be held: nothing starts without it.
+fn unmet(wish: &Confinement) -> Vec<Unmet> {
+    let mut unmet = Vec::new();
+    let mut add = |promise, what: &str, why: &str, origin: &Origin| {
+        unmet.push(Unmet {
+            promise: Some(promise),
+            what: what.to_owned(),
+            why: why.to_owned(),
+            remedy: "remove it for this system".to_owned(),
+            origin: origin.clone(),
+        });
+    };
+    if wish.tmp.value == Tmp::Private {
+        add(Promise::PrivateTmp, "a private `/tmp`", "this system has no mounts of a run's own", &wish.tmp.origin);
+    }
+    if wish.git.value == GitAccess::Commit {
+        let why = "which names git may write is judged by the broker, and there is none here";
+        add(Promise::ProtectedPaths, "`git = \"commit\"`", why, &wish.git.origin);
+    }
+    let limits = &wish.limits;
+    let whole_tree = "nothing here counts a whole tree of processes";
+    for (what, origin) in [
+        ("the limit on memory", limits.memory.as_ref().map(|limit| &limit.origin)),
+        ("the limit on processes", limits.processes.as_ref().map(|limit| &limit.origin)),
+        ("the limit on output", limits.output.as_ref().map(|limit| &limit.origin)),
+    ] {
+        if let Some(origin) = origin {
+            add(Promise::Limits, what, whole_tree, origin);
+        }
+    }
+    unmet
 }
 
 fn shortfalls(wish: &Confinement, plan: &mut Plan) {
@@ -237,6 +285,12 @@ fn shortfalls(wish: &Confinement, plan: &mut Plan) {
         "processes that leave the command's group",
         "macOS has no process namespaces",
         &wish.keep_background.origin,
+    );
+    short(
+        Promise::DiesWithParent,
+        "what runs when Ringfence is killed with SIGKILL",
+        "macOS ends nothing with its parent",
+        &always(),
     );
     if wish.network.value == NetworkWish::Off && !wish.allow_local_binding.value {
         short(
