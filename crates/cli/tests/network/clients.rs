@@ -41,7 +41,12 @@ fn px_11_clients_of_every_day_work_where_tls_is_opened_and_a_credential_is_put_i
     // Inside there is a placeholder; over TLS the host gets the value, in the open it doesn't.
     let [inside, filled, replaced, own, open] = lines[..] else { panic!("{}{}", ran.out, ran.err) };
     assert_ne!(inside, "real", "{}", ran.out);
-    assert_eq!([filled, replaced, own, open], ["Bearer real-value", "Bearer real-value", "mine", inside], "{}", ran.err);
+    assert_eq!(
+        [filled, replaced, own, open],
+        ["Bearer real-value", "Bearer real-value", "mine", inside],
+        "{}",
+        ran.err
+    );
 }
 
 /// What a client needs beside itself.

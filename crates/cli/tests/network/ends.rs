@@ -117,17 +117,47 @@ fn net_06_a_killed_run_takes_its_connections_with_it() {
 }
 
 #[test]
-fn a_question_that_is_open_when_its_command_ends_is_taken_back() {
-    let test = "a_question_that_is_open_when_its_command_ends_is_taken_back";
+fn always_writes_a_network_rule_and_the_next_run_doesnt_ask() {
+    let test = "always_writes_a_network_rule_and_the_next_run_doesnt_ask";
     if !have(test, "script") || !have(test, "stty") || !have(test, "curl") || !confines(test) {
         return;
     }
+    let place = asking_place();
+    // The name leads nowhere: 502 says that it was let through, 403 that it wasn't.
+    let run = ["run", "--", "curl", "-so", "body", "-w", "%{http_code}", "http://unknown.invalid/"];
+    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &run);
+    terminal.until("unknown.invalid", 1).until("└─", 1).keys("n");
+    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
+    assert!(terminal.shown().contains("403"), "{}", terminal.shown());
+    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &run);
+    terminal.until("└─", 1).keys("a");
+    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
+    assert!(terminal.shown().contains("502"), "{}", terminal.shown());
+    let rules = std::fs::read_dir(place.path("home/.ringfence/rules")).unwrap().flatten();
+    let text: String = rules.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect();
+    assert!(text.contains("network_rule(") && text.contains("unknown.invalid"), "{text}");
+    let ran = place.run(run).ends(0);
+    assert_eq!(ran.out, "502", "{}", ran.err);
+}
+
+/// A place whose runs may use the network, and ask about hosts.
+fn asking_place() -> Place {
     let place = Place::new();
     let root = place.path("ws").display().to_string();
     place.settings(&format!(
         "approval_policy = \"on-request\"\n[sandbox_workspace_write]\nnetwork_access = true\n[network]\nenabled = true\n\
          [network.domains]\n\"allowed.test\" = \"allow\"\n[projects.\"{root}\"]\ntrust_level = \"trusted\"\n"
     ));
+    place
+}
+
+#[test]
+fn a_question_that_is_open_when_its_command_ends_is_taken_back() {
+    let test = "a_question_that_is_open_when_its_command_ends_is_taken_back";
+    if !have(test, "script") || !have(test, "stty") || !have(test, "curl") || !confines(test) {
+        return;
+    }
+    let place = asking_place();
     let script =
         "curl -s http://unknown.test/ & for i in $(seq 100); do [ -e asked ] && break; sleep 0.1; done; echo over";
     let mut terminal = Terminal::ringfence(&place, &Setup::default(), &["run", "--", "sh", "-c", script]);
