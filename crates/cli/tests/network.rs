@@ -51,13 +51,18 @@ struct World {
 impl World {
     /// None, said so, if this machine has no such world.
     fn new(test: &str, transparent: bool) -> Option<Self> {
+        Self::with(test, transparent, "")
+    }
+
+    /// The same with more settings.
+    fn with(test: &str, transparent: bool, more: &str) -> Option<Self> {
         let needed = ["python3", "ip", "unshare", "nsenter"].iter().all(|program| have(test, program));
         if !needed || !confines(test) {
             return None;
         }
         let world = Self { place: Place::new(), with_node: false };
         let settings = SETTINGS.replace("TRANSPARENT", if transparent { "true" } else { "false" });
-        world.place.settings(&settings);
+        world.place.settings(&(settings + more));
         world.place.write("world/world.sh", WORLD);
         world.place.write("world/server.py", SERVER);
         world.place.write("world/pages/hello", "hello from afar\n");
@@ -86,6 +91,8 @@ impl World {
         command.current_dir(self.place.path("ws")).env_clear().stdin(Stdio::null());
         command.env("HOME", self.place.path("home")).env("LANG", "C.UTF-8").env("TERM", "dumb");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // What this machine trusts, and a credential of whoever starts the sandbox.
+        command.env("SSL_CERT_FILE", self.place.path("world/cert.pem")).env("API_TOKEN", "real-value");
         Ran::of(&mut command)
     }
 

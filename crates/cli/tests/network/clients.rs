@@ -20,6 +20,35 @@ fn clients_of_every_day_work_through_the_proxy() {
     clients(test, &world, "");
 }
 
+#[test]
+fn px_11_clients_of_every_day_work_where_tls_is_opened_and_a_credential_is_put_in() {
+    let test = "px_11_clients_of_every_day_work_where_tls_is_opened_and_a_credential_is_put_in";
+    let more = "[network.tls]\nintercept = [\"allowed.test:443\", \"allowed.test:8443\"]\n\
+        [network.secrets.api]\nenv = \"API_TOKEN\"\nhosts = [\"allowed.test:443\"]\nheader = \"Authorization\"\n";
+    let Some(mut world) = World::with(test, false, more) else { return };
+    world.with_node = have(test, "node") && have(test, "openssl");
+    // The certificates are those that the sandbox names, and nothing is set for any client.
+    clients_with(test, &world, "unset CURL_HOME; export CERT=$SSL_CERT_FILE", true);
+    if !have(test, "curl") || !have(test, "openssl") {
+        return;
+    }
+    let script = "echo \"$API_TOKEN\" | cut -c1-4; curl -sm 20 https://allowed.test/who; echo; \
+        curl -sm 20 -H \"Authorization: Bearer $API_TOKEN\" https://allowed.test/who; echo; \
+        curl -sm 20 -H 'Authorization: mine' https://allowed.test/who; echo; \
+        curl -sm 20 -H \"Authorization: $API_TOKEN\" http://allowed.test/who | cut -c1-4";
+    let ran = world.inside(script).ends(0);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    // Inside there is a placeholder; over TLS the host gets the value, in the open it doesn't.
+    let [inside, filled, replaced, own, open] = lines[..] else { panic!("{}{}", ran.out, ran.err) };
+    assert_ne!(inside, "real", "{}", ran.out);
+    assert_eq!(
+        [filled, replaced, own, open],
+        ["Bearer real-value", "Bearer real-value", "mine", inside],
+        "{}",
+        ran.err
+    );
+}
+
 /// What a client needs beside itself.
 enum Needs {
     /// A program.
@@ -66,7 +95,7 @@ const CLIENTS: &[Client] = &[
         Program("pip3"),
         "pip",
         "python3 -m pip install -q --no-deps --no-cache-dir --disable-pip-version-check --cert $CERT \
-         -i https://allowed.test/simple/ --target lib thing && PYTHONPATH=lib python3 -c 'import thing; print(thing.x)'",
+         -i https://allowed.test/simple/ --target lib thing; PYTHONPATH=lib python3 -c 'import thing; print(thing.x)'",
         "1",
     ),
     (
@@ -112,20 +141,25 @@ const NODE_FETCH: &str = "node -e 'fetch(\"https://allowed.test/hello\").then(r 
 const NODE_WEBSOCKET: &str = "node -e 's = new WebSocket(\"wss://allowed.test/\"); s.onopen = () => s.send(\"a message\"); \
     s.onmessage = m => { console.log(m.data); s.close() }; s.onerror = e => { console.log(e.message); process.exit() }'";
 
-/// Runs each client that is installed; each prints what it got.
+/// Runs each client that is installed, trusting the other machine's own certificate.
 fn clients(test: &str, world: &World, before: &str) {
+    let cert = world.place.path("world/cert.pem");
+    let cert = cert.display();
+    let trust = format!("export CERT={cert} SSL_CERT_FILE={cert} NODE_EXTRA_CA_CERTS={cert}");
+    clients_with(test, world, &format!("{before} {trust}"), before.is_empty());
+}
+
+/// Runs each client that is installed; each prints what it got.
+fn clients_with(test: &str, world: &World, before: &str, through: bool) {
     if world.with_node {
         world.place.write("world/server.mjs", SERVER_2);
     }
     repository(world);
     packages(world);
     programs(world);
-    let cert = world.place.path("world/cert.pem");
-    let cert = cert.display();
     // Where a version manager keeps the compiler, if that is how `cargo` was installed.
     let rustup = std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.rustup")));
     let rustup = rustup.unwrap_or_default();
-    let through = before.is_empty();
     // Through a proxy node's own clients learnt to go in 22.21 and 24.5.
     let node = |through_from: (u32, u32), else_from: (u32, u32)| {
         let (major, minor) = if through { through_from } else { else_from };
@@ -135,9 +169,7 @@ fn clients(test: &str, world: &World, before: &str) {
         (node((22, 21), (18, 0)), "node, fetch", NODE_FETCH, "hello from afar"),
         (node((22, 21), (22, 0)), "node, WebSocket", NODE_WEBSOCKET, "a message"),
     ];
-    let mut script = format!(
-        "{before} export CERT={cert} SSL_CERT_FILE={cert} NODE_EXTRA_CA_CERTS={cert} HOME=$PWD RUSTUP_HOME={rustup}; "
-    );
+    let mut script = format!("{before} HOME=$PWD RUSTUP_HOME={rustup}; ");
     let mut expected = Vec::new();
     for (needs, name, line, wanted) in CLIENTS.iter().chain(&own) {
         if needs.are_here(test, world) {

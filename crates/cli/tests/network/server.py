@@ -97,6 +97,8 @@ class Pages(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.headers.get("Upgrade", "").lower() == "websocket":
             return self.socket()
+        if self.path.startswith("/who"):
+            return self.say(self.headers.get("Authorization", "nobody"))
         if self.path.startswith("/endless"):
             return self.endless()
         super().do_GET()
@@ -139,7 +141,10 @@ class Pages(http.server.SimpleHTTPRequestHandler):
             part = self.rfile.read(min(left, 1 << 16))
             body += sum(part)
             left -= len(part)
-        text = str(body).encode()
+        self.say(str(body))
+
+    def say(self, text):
+        text = text.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -170,14 +175,30 @@ for host in (HOST, PRIVATE):
     web.daemon_threads = True
     start(web)
 start(Server((HOST, 7000), Echo))
-made = subprocess.run(
-    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=allowed.test"]
-    + ["-addext", "subjectAltName=DNS:allowed.test,DNS:other.test", "-keyout", f"{DIR}/key.pem", "-out", f"{DIR}/cert.pem"],
-    capture_output=True,
-)
-if made.returncode == 0:
+
+
+def openssl(*arguments):
+    return subprocess.run(["openssl", *arguments], capture_output=True, cwd=DIR).returncode == 0
+
+
+def certificates():
+    """An authority, whose certificate is the one to trust, and a certificate for the names here."""
+    new = ["-newkey", "rsa:2048", "-nodes"]
+    with open(os.path.join(DIR, "names"), "w") as names:
+        names.write("subjectAltName=DNS:allowed.test,DNS:other.test")
+    return (
+        openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=authority", "-keyout", "authority.pem", "-out", "cert.pem")
+        and openssl("req", *new, "-subj", "/CN=allowed.test", "-keyout", "key.pem", "-out", "request.pem")
+        and openssl(
+            *["x509", "-req", "-in", "request.pem", "-CA", "cert.pem", "-CAkey", "authority.pem", "-CAcreateserial"],
+            *["-days", "2", "-extfile", "names", "-out", "leaf.pem"],
+        )
+    )
+
+
+if certificates():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{DIR}/cert.pem", f"{DIR}/key.pem")
+    context.load_cert_chain(f"{DIR}/leaf.pem", f"{DIR}/key.pem")
     secure = http.server.ThreadingHTTPServer((HOST, 443), Pages)
     secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
     secure.daemon_threads = True
