@@ -410,6 +410,8 @@ fn a_preset_is_set_for_the_project_it_is_set_in() {
     place.run(["permissions", "read-only", "-C", "deep/er"]).ends(0).says("sandbox read-only");
     assert!(place.run(["status"]).ends(0).out.contains("read-only"));
     place.run(["permissions", "--forget"]).ends(0).says("sandbox workspace-write");
+    let text = place.read("home/.ringfence/config.toml");
+    assert_eq!(text.trim_end(), "# mine\napproval_policy = \"on-request\"", "nothing is left behind");
     assert!(place.run(["permissions"]).ends(0).out.contains("* auto"));
     place.run(["permissions", "read-only-ci", "--everywhere"]).ends(0);
     assert!(place.run(["permissions", "-C", &elsewhere]).ends(0).out.contains("* read-only-ci"));
