@@ -72,7 +72,8 @@ fn make_room(directory: &Path, prepare: bool) -> std::io::Result<()> {
     use std::io::{Error, Write};
     let own = std::process::id().to_string();
     let inside = std::fs::read_to_string(directory.join("cgroup.procs"))?;
-    if inside.lines().any(|process| process != own) {
+    // What we started already comes along.
+    if inside.lines().any(|process| process != own && parent_of(process).as_deref() != Some(&own)) {
         return Err(Error::other("others are in it"));
     }
     if !prepare {
@@ -84,10 +85,20 @@ fn make_room(directory: &Path, prepare: bool) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    if inside.lines().any(|process| process == own) {
-        write(child.join("cgroup.procs"), &own)?;
-    }
+    inside.lines().try_for_each(|process| write(child.join("cgroup.procs"), process))?;
     write(directory.join("cgroup.subtree_control"), "+memory +pids")
+}
+
+fn parent_of(process: &str) -> Option<String> {
+    let status = read(&format!("/proc/{process}/status"))?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).map(|parent| parent.trim().to_owned())
+}
+
+/// The directory of the group that a process is in.
+pub(super) fn of_process(pid: i32) -> Option<PathBuf> {
+    let memberships = read(&format!("/proc/{pid}/cgroup"))?;
+    let mounts = read("/proc/self/mountinfo")?;
+    group_of(&memberships, &mounts).map(|(_, directory)| directory)
 }
 
 /// Makes a group, and looks whether a process could be moved into it.
