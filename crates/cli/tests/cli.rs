@@ -45,6 +45,11 @@ fn what_a_mount_refuses_is_explained() {
     try_it("workspace-write", "rm -f .git/config").ends(1).says("denied: remove ").says("protected-path");
     try_it("workspace-write", "chmod 600 .git/config").says("denied: change the mode ");
     try_it("workspace-write", "touch -d yesterday .git/config").says("denied: change the times ");
+    // `run` explains the same, where the same is asked for.
+    for act in ["rm -f .git/config", "chmod 600 .git/config"] {
+        let run = ["run", "-s", "workspace-write", "--log-denials", "--", "sh", "-c", act];
+        place.run(run).says("denied: ").says("protected-path");
+    }
     assert_eq!(place.read("ws/.git/config"), "[core]\n");
     let honest = "set -e; for d in . /tmp/$$ /dev/shm/$$; do mkdir -p $d; echo a >$d/f; chmod 640 $d/f; touch -d yesterday $d/f; \
                   ln $d/f $d/g; mv $d/g $d/h; truncate -s 9 $d/h; rm $d/f $d/h; done; rmdir /tmp/$$ /dev/shm/$$";
