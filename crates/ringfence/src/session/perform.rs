@@ -280,7 +280,8 @@ impl Session {
         argv: Vec<OsText>,
         flow: Flow<'_>,
     ) -> Result<Report, PerformError> {
-        let plan = compile(wish, &host_facts(wish), &Options::default()).map_err(PerformError::Unenforceable)?;
+        let mut plan = compile(wish, &host_facts(wish), &Options::default()).map_err(PerformError::Unenforceable)?;
+        plan.every_refusal = self.every_refusal;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
         let (plan, outcome) = start(plan, wish, argv.clone(), flow)?;
@@ -389,7 +390,7 @@ fn host_facts(_: &Confinement) -> HostFacts {
 /// that remain. The plan that held comes back.
 #[cfg(target_os = "linux")]
 fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
-    let tried = plan.tier;
+    let (tried, every_refusal) = (plan.tier, plan.every_refusal);
     let Flow { streams, cancel, on_start } = flow;
     let command = |streams: Streams| Command {
         argv: argv.clone(),
@@ -409,7 +410,7 @@ fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> R
     for plan in ringfence_sandbox::fallback::after(wish, tried).map_err(PerformError::Unenforceable)? {
         let Some(streams) = again.take() else { break };
         again = streams_again(&streams);
-        let sandbox = Sandbox::new(plan)?;
+        let sandbox = Sandbox::new(Plan { every_refusal, ..plan })?;
         match run_in(&sandbox, command(streams), &cancel, on_start) {
             Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
             Err((error @ StartError::Tier { .. }, seen)) => (failure, on_start) = (error, seen),
