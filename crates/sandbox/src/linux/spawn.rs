@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Stack of each process that shares our memory. They call little and nothing deep.
@@ -370,7 +370,7 @@ impl First {
         }
         // The files through which identities are mapped belong to root while this process isn't dumpable. Afterwards
         // nothing of the same user may look into it, nor into process 1, which shares its memory.
-        dumpable(true);
+        let dumpable = Dumpable::begin();
         let mask = signal::set_mask(signal::ALL);
         let mut pidfd = -1;
         let flags = libc::CLONE_VM | libc::CLONE_PIDFD | now;
@@ -387,7 +387,7 @@ impl First {
         let memory = Memory { shared, stacks, work: None, launch: None };
         let first = Self(Some(Started { memory, pid, pidfd, socket: ours, mask }));
         let mapped = if now & libc::CLONE_NEWUSER == 0 { Ok(()) } else { map_identities(pid, identity) };
-        dumpable(false);
+        drop(dumpable);
         mapped.map_err(|cause| refused("map users and groups (`uid_map`)", cause))?;
         if let Some(started) = &first.0 {
             started.memory.shared.reach(phase::MAPPED);
@@ -447,8 +447,24 @@ fn map_identities(pid: i32, identity: IdMap) -> io::Result<()> {
     write("gid_map", &format!("{gid} {gid} 1\n"))
 }
 
-fn dumpable(yes: bool) {
-    let _ = security::prctl(libc::PR_SET_DUMPABLE, usize::from(yes));
+/// This process is dumpable as long as it is there; one start at a time, or another's end would come too early.
+struct Dumpable {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Dumpable {
+    fn begin() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = security::prctl(libc::PR_SET_DUMPABLE, 1);
+        Self { _turn: turn }
+    }
+}
+
+impl Drop for Dumpable {
+    fn drop(&mut self) {
+        let _ = security::prctl(libc::PR_SET_DUMPABLE, 0);
+    }
 }
 
 fn remedy(errno: Errno) -> String {
