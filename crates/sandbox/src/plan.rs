@@ -431,6 +431,13 @@ pub enum Brokered {
         /// Why it is protected.
         reason: Cow<'static, str>,
     },
+    /// A protected name that doesn't exist: what takes it is moved aside as soon as that is noticed.
+    WatchedName {
+        /// The path.
+        path: AbsPath,
+        /// Why it is protected.
+        reason: Cow<'static, str>,
+    },
     /// Unix sockets made outside can't be connected to, but for those listed.
     UnixSockets {
         /// Those that may be.

@@ -266,24 +266,26 @@ fn network(wish: &Confinement, steps: &mut Vec<Step>) {
     }
 }
 
+/// Whether protected names are only watched. Where the broker is asked about names for another reason, it holds them too.
+fn is_watched(wish: &Confinement) -> bool {
+    wish.absent_protected.value == AbsentHold::Watch && wish.reads.denied.is_empty() && wish.git_dirs.is_empty()
+}
+
 /// What only the broker can hold.
 pub(super) fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
-    let held = match wish.absent_protected.value {
-        AbsentHold::Broker => Must,
-        AbsentHold::Watch => Should,
-    };
+    let watched = is_watched(wish);
     for protected in &wish.protected {
-        steps.push(step(
-            Act::Broker(Brokered::ProtectedName {
-                path: protected.path.clone(),
-                present: protected.found.is_some(),
-                reason: protected.reason.clone(),
-            }),
-            Promise::ProtectedPaths,
-            held,
-            &protected.origin,
-            "EROFS for creating, renaming and linking",
-        ));
+        let (path, reason) = (protected.path.clone(), protected.reason.clone());
+        let (act, insistence, sign) = match (watched, protected.found) {
+            (false, found) => {
+                let act = Brokered::ProtectedName { path, present: found.is_some(), reason };
+                (act, Must, "EROFS for creating, renaming and linking")
+            }
+            (true, None) => (Brokered::WatchedName { path, reason }, Should, "what takes the name gets another one"),
+            // Mounts hold what is there.
+            (true, Some(_)) => continue,
+        };
+        steps.push(step(Act::Broker(act), Promise::ProtectedPaths, insistence, &protected.origin, sign));
     }
     for denied in &wish.reads.denied {
         let act = match &denied.pattern {
@@ -352,6 +354,18 @@ pub(super) fn rest(wish: &Confinement, host: &HostFacts, linux: &LinuxFacts, ste
 
 /// What is known beforehand not to be held.
 fn shortfalls(wish: &Confinement, linux: &LinuxFacts, plan: &mut Plan) {
+    if is_watched(wish) && !wish.protected.is_empty() {
+        plan.not_held.push(Shortfall {
+            promise: Promise::ProtectedPaths,
+            weakened: true,
+            what: "protected names that don't exist, and protected files that somebody outside replaces".to_owned(),
+            why: "`absent_protected = \"watch\"` lets them come into being and moves them aside (`NAME.held-back`) as soon as \
+                  that is noticed, and when the command has ended"
+                .to_owned(),
+            remedy: "set `absent_protected = \"broker\"`".to_owned(),
+            origin: wish.absent_protected.origin.clone(),
+        });
+    }
     if linux.landlock_abi == 0 {
         plan.not_held.push(Shortfall {
             promise: Promise::WriteOutside,
