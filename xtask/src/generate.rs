@@ -19,7 +19,7 @@ pub fn files() -> Result<BTreeMap<PathBuf, String>, String> {
         let text = serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?;
         files.insert(PathBuf::from(format!("schema/{name}.json")), text + "\n");
     }
-    for (kind, schema) in crate::schemas::documents() {
+    for (kind, schema) in crate::schemas::documents()? {
         let text = serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?;
         files.insert(PathBuf::from(format!("schema/documents/{kind}.json")), text + "\n");
     }

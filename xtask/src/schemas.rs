@@ -1,190 +1,15 @@
 //! The JSON Schemas of the documents that `--json`, reports and the journal print. `crates/cli/tests/documents.rs` holds
 //! what the program really prints against them: a field that stands in no schema fails there.
 
+mod shape;
+mod shared;
+
 use serde_json::{Map, Value, json};
-
-/// A schema under construction: fields, and which of them are always there.
-struct Shape {
-    fields: Map<String, Value>,
-    required: Vec<&'static str>,
-}
-
-fn shape() -> Shape {
-    Shape { fields: Map::new(), required: Vec::new() }
-}
-
-impl Shape {
-    /// A field that is always there.
-    fn has(mut self, name: &'static str, value: Value) -> Self {
-        self.required.push(name);
-        self.may(name, value)
-    }
-
-    /// A field that may be left out.
-    fn may(mut self, name: &'static str, value: Value) -> Self {
-        self.fields.insert(name.to_owned(), value);
-        self
-    }
-
-    fn end(self) -> Value {
-        json!({ "type": "object", "properties": self.fields, "required": self.required })
-    }
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-fn word(words: &[&str]) -> Value {
-    json!({ "enum": words })
-}
-
-fn number() -> Value {
-    json!({ "type": "integer" })
-}
-
-fn flag() -> Value {
-    json!({ "type": "boolean" })
-}
-
-fn list(of: Value) -> Value {
-    json!({ "type": "array", "items": of })
-}
-
-fn texts() -> Value {
-    list(text())
-}
-
-fn or_null(of: Value) -> Value {
-    json!({ "anyOf": [of, { "type": "null" }] })
-}
-
-fn either(of: &[Value]) -> Value {
-    json!({ "anyOf": of })
-}
-
-fn anything() -> Value {
-    json!({})
-}
-
-fn open(what: &str) -> Value {
-    json!({ "type": "object", "description": what, "additionalProperties": true })
-}
-
-fn refer(name: &str) -> Value {
-    json!({ "$ref": format!("#/$defs/{name}") })
-}
-
-fn origin() -> Value {
-    refer("origin")
-}
-
-fn os_text() -> Value {
-    refer("os_text")
-}
-
-/// A value with its origin.
-fn sourced(value: Value) -> Value {
-    shape().has("value", value).has("origin", origin()).end()
-}
-
-const TIERS: &[&str] = &["namespaces", "bwrap", "landlock", "seatbelt", "windows", "unconfined"];
-const MODES: &[&str] = &["read-only", "workspace-write", "danger-full-access"];
-const VERDICTS: &[&str] = &["run", "ask", "refuse"];
-
-/// What several documents share.
-fn definition(name: &str) -> Value {
-    match name {
-        "os_text" => json!({ "description": "a path or argument; what isn't UTF-8 as hexadecimal bytes",
-            "anyOf": [{ "type": "string" }, shape().has("hex", text()).end()] }),
-        "origin" => json!({ "description": "where a value was set", "anyOf": [
-            shape().has("file", os_text()).may("line", number()).may("column", number()).has("layer", text()).end(),
-            shape().has("flag", text()).end(),
-            shape().has("preference", text()).may("line", number()).has("layer", text()).end(),
-            shape().has("cloud", text()).has("version", number()).may("line", number()).end(),
-            shape().has("builtin", text()).end(),
-            shape().has("grant", text()).end(),
-            shape().has("host", text()).end(),
-        ] }),
-        "reason" => {
-            shape().has("kind", text()).has("text", text()).has("source", origin()).has("would_change", texts()).end()
-        }
-        "notice" => shape()
-            .has("code", text())
-            .has("text", text())
-            .may("origin", or_null(origin()))
-            .may("hint", or_null(text()))
-            .end(),
-        "denial" => shape()
-            .has("id", text())
-            .has(
-                "kind",
-                word(&[
-                    "fs-write",
-                    "fs-read",
-                    "protected-path",
-                    "network",
-                    "unix-socket",
-                    "process",
-                    "syscall",
-                    "limit",
-                ]),
-            )
-            .has("target", text())
-            .has("operation", text())
-            .has("rule", text())
-            .has("origin", origin())
-            .has("evidence", word(&["broker", "kernel-audit", "proxy", "trace", "guess"]))
-            .has("allow_with", texts())
-            .end(),
-        "exit" => either(&[
-            shape().has("code", number()).end(),
-            shape().has("signal", number()).end(),
-            word(&["timeout"]),
-            shape().has("limit", word(&["memory", "processes", "open-files", "file-size", "cpu-time", "output"])).end(),
-        ]),
-        "not_held" => {
-            shape().has("promise", text()).has("weakened", flag()).has("why", text()).has("remedy", text()).end()
-        }
-        "shortfall" => shape()
-            .has("promise", text())
-            .has("weakened", flag())
-            .has("what", text())
-            .has("why", text())
-            .has("remedy", text())
-            .has("origin", origin())
-            .end(),
-        "tried" => shape()
-            .has("found", word(&["works", "fails", "untried"]))
-            .may("why", text())
-            .may("remedy", or_null(text()))
-            .end(),
-        "step" => json!({ "description": "`step` names what is done; further fields belong to it", "type": "object",
-            "properties": { "step": { "type": "string" }, "promise": { "type": "string" },
-                "insistence": { "enum": ["must", "should"] }, "origin": origin(), "proof": { "type": "string" } },
-            "required": ["step", "promise", "insistence", "origin", "proof"], "additionalProperties": true }),
-        "setting" => shape()
-            .has("key", text())
-            .has("value", anything())
-            .has("origin", origin())
-            .has("is_set", flag())
-            .may("security", flag())
-            .may("changed", open("what a requirement changed"))
-            .end(),
-        "problem" => {
-            shape().has("code", text()).has("text", text()).has("origin", origin()).may("hint", or_null(text())).end()
-        }
-        "command" => shape()
-            .has("command", text())
-            .has("class", or_null(text()))
-            .has("why", or_null(text()))
-            .has("word", or_null(text()))
-            .has("through", texts())
-            .has("rules", list(open("a rule that matched")))
-            .end(),
-        _ => open("not described"),
-    }
-}
+use shape::{
+    MODES, Shape, TIERS, VERDICTS, anything, either, flag, list, number, open, or_null, origin, os_text, refer, shape,
+    sourced, text, texts, word,
+};
+use shared::definition;
 
 fn plan() -> Value {
     shape()
@@ -249,26 +74,6 @@ fn status() -> Value {
 }
 
 fn explain() -> Value {
-    let verdict = |name: &str| shape().has("verdict", word(&[name])).has("reasons", list(refer("reason")));
-    let kinds =
-        &["policy", "escalation", "rule", "dangerous", "destructive", "denied", "edit", "host", "tool", "elicitation"];
-    let offer = shape().has("scope", anything()).has("lasts", anything()).has("text", text()).end();
-    let decision = either(&[
-        verdict("run")
-            .has("confinement", open("what the command would run under"))
-            .has("placement", anything())
-            .may("instead", open("a known-safe read made harmless: what runs in its place"))
-            .has("grants", texts())
-            .end(),
-        verdict("ask")
-            .has("kind", word(kinds))
-            .has("wish", anything())
-            .has("marks", texts())
-            .has("offers", list(offer))
-            .has("identity", open("what an answer is bound to"))
-            .end(),
-        verdict("refuse").has("code", text()).has("text", text()).end(),
-    ]);
     let row = shape()
         .has("row", text())
         .has("mode", word(MODES))
@@ -283,7 +88,7 @@ fn explain() -> Value {
         .has("inner", list(refer("command")))
         .has("opaque", list(anything()))
         .has("row", or_null(row))
-        .has("decision", decision)
+        .has("decision", refer("decision"))
         .end()
 }
 
@@ -331,7 +136,7 @@ fn prove() -> Value {
 }
 
 fn denial() -> Value {
-    let mut denial = definition("denial");
+    let mut denial = definition("denial").unwrap_or_default();
     if let Some(fields) = denial["properties"].as_object_mut() {
         fields.insert("schema".into(), text());
     }
@@ -491,10 +296,110 @@ fn rules_check() -> Value {
         .end()
 }
 
+fn setting() -> Value {
+    let mut setting = definition("setting").unwrap_or_default();
+    if let Some(fields) = setting["properties"].as_object_mut() {
+        fields.insert("schema".into(), text());
+    }
+    setting
+}
+
+fn apply() -> Value {
+    let done = shape()
+        .has("path", os_text())
+        .has("kind", word(&["add", "update", "delete", "move-from", "move-to"]))
+        .has("added", number())
+        .has("removed", number())
+        .end();
+    either(&[
+        shape().has("schema", text()).has("files", list(done)).has("reasons", list(refer("reason"))).end(),
+        shape().has("schema", text()).has("decision", refer("decision")).end(),
+    ])
+}
+
+/// Rule files that couldn't be loaded.
+fn broken() -> Value {
+    list(shape().has("origin", origin()).has("cause", text()).end())
+}
+
+fn rules() -> Value {
+    let rule = shape().has("rule", text()).has("origin", origin()).end();
+    shape().has("schema", text()).has("rules", list(rule)).has("broken", broken()).end()
+}
+
+fn rules_test() -> Value {
+    let example = shape()
+        .has("rule", text())
+        .has("example", text())
+        .has("should_match", flag())
+        .has("outcome", word(&["ok", "not-matched", "matched"]))
+        .has("origin", origin())
+        .end();
+    shape()
+        .has("schema", text())
+        .has("examples", list(example))
+        .has("passed", number())
+        .has("failed", number())
+        .has("broken", broken())
+        .end()
+}
+
+fn import() -> Value {
+    let line = shape()
+        .has("file", text())
+        .has("line", number())
+        .has("what", text())
+        .has("carried", word(&["exactly", "narrowed", "not-carried"]))
+        .may("why", text())
+        .end();
+    shape()
+        .has("schema", text())
+        .has("agent", word(&["codex", "claude-code", "gemini-cli", "srt"]))
+        .has("files", texts())
+        .has("config_toml", text())
+        .has("rules", text())
+        .may("requirements_toml", text())
+        .may("managed_config_toml", text())
+        .has("report", list(line))
+        .end()
+}
+
+fn policy_bundle() -> Value {
+    shape()
+        .has("schema", text())
+        .has("version", number())
+        .has("audience", text())
+        .has("issued_at", number())
+        .has("expires_at", number())
+        .has("key", text())
+        .end()
+}
+
+fn policy_status() -> Value {
+    let in_force = shape()
+        .has("version", number())
+        .has("audience", text())
+        .has("issued_at", number())
+        .has("expires_at", number())
+        .has("checked_at", number())
+        .has("url", text())
+        .has("key", text())
+        .end();
+    let attempt = shape().has("at", number()).may("trouble", text()).end();
+    shape()
+        .has("schema", text())
+        .has("url", text())
+        .has("audience", text())
+        .has("in_force", or_null(in_force))
+        .has("highest_seen", or_null(number()))
+        .has("last_attempt", or_null(attempt))
+        .has("troubles", texts())
+        .end()
+}
+
 /// Every kind of document with its schema.
-#[must_use]
-pub fn documents() -> Vec<(&'static str, Value)> {
-    let kinds: [(&str, &str, Value); 15] = [
+pub fn documents() -> Result<Vec<(&'static str, Value)>, String> {
+    let kinds: [(&str, &str, Value); 22] = [
         ("plan", "what would be done to hold a command", plan()),
         ("report", "how one run went", report()),
         ("status", "what holds here", status()),
@@ -510,17 +415,25 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("approval-request", "what a reviewing program is asked", approval_request()),
         ("approval-answer", "what it answers", approval_answer()),
         ("rules-check", "which rules match a command", rules_check()),
+        ("rules", "the rules that count here", rules()),
+        ("rules-test", "what the examples of rules showed", rules_test()),
+        ("setting", "one setting, and where it was set", setting()),
+        ("apply", "what a patch changed, or what is decided about it", apply()),
+        ("import", "what another agent's settings become", import()),
+        ("policy-bundle", "a policy bundle whose signature is good", policy_bundle()),
+        ("policy-status", "the policy service, and the bundle in force", policy_status()),
     ];
-    kinds.into_iter().map(|(kind, what, schema)| (kind, whole(kind, what, schema))).collect()
+    kinds.into_iter().map(|(kind, what, schema)| Ok((kind, whole(kind, what, schema)?))).collect()
 }
 
 /// With its head, and the definitions it needs.
-fn whole(kind: &str, what: &str, schema: Value) -> Value {
+fn whole(kind: &str, what: &str, schema: Value) -> Result<Value, String> {
     let mut definitions = Map::new();
     let mut wanted = references(&schema);
     while let Some(name) = wanted.pop() {
         if !definitions.contains_key(&name) {
-            let definition = definition(&name);
+            let definition = definition(&name)
+                .ok_or_else(|| format!("the schema of `{kind}` refers to `{name}`, which nothing defines"))?;
             wanted.extend(references(&definition));
             definitions.insert(name, definition);
         }
@@ -536,7 +449,7 @@ fn whole(kind: &str, what: &str, schema: Value) -> Value {
             out.insert("$defs".into(), Value::Object(definitions));
         }
     }
-    out
+    Ok(out)
 }
 
 fn references(schema: &Value) -> Vec<String> {
@@ -547,5 +460,17 @@ fn references(schema: &Value) -> Vec<String> {
         }
         Value::Array(items) => items.iter().flat_map(references).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_to_nothing_is_an_error() {
+        let error = whole("x", "a document", shape().has("field", refer("reasn")).end()).map(drop);
+        assert_eq!(error, Err("the schema of `x` refers to `reasn`, which nothing defines".to_owned()));
+        assert!(documents().is_ok());
     }
 }

@@ -379,3 +379,71 @@ fn the_limit_that_ended_a_command_is_named() {
     ];
     place.run(denied).says("start a process more than 12: limits.processes").says("-c limits.processes=24");
 }
+
+#[test]
+fn a_preset_is_set_for_the_project_it_is_set_in() {
+    let place = Place::new();
+    place.settings("# mine\napproval_policy = \"on-request\"\n");
+    std::fs::create_dir_all(place.path("other/.git")).expect("another project");
+    let elsewhere = place.path("other").display().to_string();
+    place.run(["permissions", "careful"]).ends(0).says("approvals untrusted");
+    assert!(place.run(["permissions"]).ends(0).out.contains("* careful"));
+    assert!(place.run(["permissions", "-C", &elsewhere]).ends(0).out.contains("* auto"));
+    let text = place.read("home/.ringfence/config.toml");
+    assert!(text.starts_with("# mine\napproval_policy = \"on-request\"\n\n[projects.\""), "{text}");
+    // From below the project's root, its root's entry is meant.
+    std::fs::create_dir_all(place.path("ws/deep/er")).expect("a directory");
+    place.run(["permissions", "read-only", "-C", "deep/er"]).ends(0).says("sandbox read-only");
+    assert!(place.run(["status"]).ends(0).out.contains("read-only"));
+    place.run(["permissions", "--forget"]).ends(0).says("sandbox workspace-write");
+    assert!(place.run(["permissions"]).ends(0).out.contains("* auto"));
+    place.run(["permissions", "read-only-ci", "--everywhere"]).ends(0);
+    assert!(place.run(["permissions", "-C", &elsewhere]).ends(0).out.contains("* read-only-ci"));
+    place.run(["permissions", "fulll"]).ends(125).says("there is no preset `fulll`").says("`full-access`");
+    place.run(["permissions", "--everywhere"]).ends(125);
+    place.run(["permissions", "auto", "--forget"]).ends(125);
+}
+
+#[test]
+fn cf_08_rules_and_settings_written_at_once_are_all_kept() {
+    let place = Place::new();
+    // A link, as managers of dotfiles make them, stays one.
+    place.write("home/dots/default.rules", "# mine\n");
+    std::fs::create_dir_all(place.path("home/.ringfence/rules")).expect("a directory");
+    let link = place.path("home/.ringfence/rules/default.rules");
+    std::os::unix::fs::symlink(place.path("home/dots/default.rules"), &link).expect("a link");
+    let writers: Vec<_> = (0..8)
+        .flat_map(|number| {
+            let (tool, key) = (format!("tool{number}"), format!("limits.{}", ["memory", "file_size"][number % 2]));
+            let rule = place.command(["rules", "add", "allow", "--", &tool]).spawn().expect("it starts");
+            let value = format!("{}MiB", number + 1);
+            [rule, place.command(["config", "set", &key, &value]).spawn().expect("it starts")]
+        })
+        .collect();
+    for writer in writers {
+        assert!(writer.wait_with_output().expect("it ends").status.success());
+    }
+    let rules = place.read("home/dots/default.rules");
+    assert!(
+        rules.starts_with("# mine\n") && (0..8).all(|number| rules.contains(&format!("\"tool{number}\""))),
+        "{rules}"
+    );
+    assert!(link.symlink_metadata().expect("it is there").is_symlink());
+    let settings = place.read("home/.ringfence/config.toml");
+    assert!(settings.contains("memory = ") && settings.contains("file_size = "), "{settings}");
+    place.run(["rules", "add", "allow", "--", "tool3"]).ends(0).says("nothing to change");
+}
+
+#[test]
+fn what_is_checked_is_what_a_start_reads() {
+    let place = Place::new();
+    place.settings("project_root_markers = [\"Root\"]\n");
+    std::fs::create_dir_all(place.path("Root")).expect("a marker");
+    place.write(".ringfence/config.toml", "sandbox_mode = 3\n");
+    let ran = place.run(["config", "check"]).ends(1);
+    assert!(ran.out.contains(".ringfence/config.toml:1:1"), "{}", ran.out);
+    // Markers that can't be read are the default's: the repository is the project.
+    place.settings("project_root_markers = [\n");
+    let ran = place.run(["config", "check"]).ends(1);
+    assert!(!ran.out.contains("sandbox_mode"), "{}", ran.out);
+}

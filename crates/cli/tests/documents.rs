@@ -25,6 +25,12 @@ fn documents_of_commands_that_run_nothing() {
         ("config", &["config", "show", "--json"]),
         ("config", &["config", "show", "--all", "--json", "-c", "web_search=live"]),
         ("permissions", &["permissions", "--json"]),
+        ("setting", &["config", "get", "limits.memory", "--json"]),
+        ("setting", &["config", "get", "project_root_markers", "--json"]),
+        ("setting", &["config", "get", "protected_paths", "--json", "-c", "protected_paths=[\"b\"]"]),
+        ("setting", &["config", "get", "limits", "--json"]),
+        ("rules", &["rules", "list", "--json"]),
+        ("rules-test", &["rules", "test", "--json"]),
         ("explain", &["explain", "--json", "--", "git", "push", "--force"]),
         ("explain", &["explain", "--json", "--", "bash", "-lc", "ls | head -3; x=$(id) && rm -rf /"]),
         ("explain", &["explain", "--json", "-a", "untrusted", "--", "touch", "x"]),
@@ -131,4 +137,55 @@ fn what_rules_check_prints() {
         let ran = place.run(["rules", "check", "--rules", "x.rules", "--resolve-host-executables"].iter().chain(words));
         check("rules-check", &parsed(&ran.ends(0).out));
     }
+    place.write(
+        "ws/y.rules",
+        "prefix_rule([\"git\"], match = [\"git x\", \"hg y\"], not_match = [\"ls\", [\"git\"]])\n",
+    );
+    let tested = parsed(&place.run(["rules", "test", "--json", "x.rules", "y.rules"]).ends(1).out);
+    check_named("rules-test", &tested);
+    assert_eq!((&tested["passed"], &tested["failed"]), (&2.into(), &2.into()));
+    let shown = place.run(["rules", "test", "y.rules"]).ends(1).out;
+    assert!(shown.contains("FAILED  `hg y` should match, and doesn't  [y.rules:1"), "{shown}");
+    assert!(shown.ends_with("2 passed, 2 failed\n"), "{shown}");
+    // In force, such a file counts as one that can't be loaded.
+    std::fs::create_dir_all(place.path("home/.ringfence/rules")).expect("a directory");
+    std::fs::rename(place.path("ws/y.rules"), place.path("home/.ringfence/rules/y.rules")).expect("moved");
+    let tested = parsed(&place.run(["rules", "test", "--json"]).ends(1).out);
+    check_named("rules-test", &tested);
+    assert_eq!(tested["broken"].as_array().map(Vec::len), Some(1));
+    check_named("rules", &parsed(&place.run(["rules", "list", "--json"]).ends(1).out));
+}
+
+#[test]
+fn what_is_said_of_patches() {
+    if !confines("what_is_said_of_patches") {
+        return;
+    }
+    let place = Place::new();
+    place.write("ws/a.txt", "one\n");
+    place.write("ws/b.txt", "two\n");
+    place.write(
+        "out/p",
+        "*** Begin Patch\n*** Update File: a.txt\n@@\n-one\n+1\n*** Add File: c.txt\n+three\n*** Delete File: b.txt\n*** End Patch\n",
+    );
+    let patch = place.path("out/p").display().to_string();
+    check_named("apply", &parsed(&place.run(["apply", "--check", "--json", &patch]).ends(0).out));
+    let never = place.run(["apply", "--check", "--json", "-s", "read-only", "-a", "never", &patch]).ends(126);
+    check_named("apply", &parsed(&never.out));
+    check_named("apply", &parsed(&place.run(["apply", "--json", &patch]).ends(0).out));
+}
+
+#[test]
+fn what_importing_and_policy_bundles_print() {
+    let place = Place::new();
+    place.write("ws/codex/config.toml", "sandbox_mode = \"workspace-write\"\nmodel = \"x\"\nnotify = [\"x\"]\n");
+    check_named("import", &parsed(&place.run(["import", "codex", "codex", "--json"]).ends(0).out));
+    place.write("ws/strict.toml", "allowed_sandbox_modes = [\"read-only\"]\n");
+    let public = place.run(["policy", "keygen", "policy.key"]).ends(0).out;
+    let sign = "policy sign strict.toml --key policy.key --audience example --version 1 --out bundle.json";
+    place.run(sign.split(' ')).ends(0);
+    let verify = ["policy", "verify", "bundle.json", "--key", public.trim(), "--audience", "example", "--json"];
+    check_named("policy-bundle", &parsed(&place.run(verify).ends(0).out));
+    place.settings("[cloud]\nurl = \"https://policy.invalid\"\naudience = \"example\"\n");
+    check_named("policy-status", &parsed(&place.run(["policy", "status", "--json"]).ends(0).out));
 }

@@ -291,3 +291,25 @@ fn no_variable_moves_the_systems_directory_or_loosens_anything() {
     }
     assert!(!place.path("ws/ran").exists());
 }
+
+#[test]
+fn a_preset_that_is_not_allowed_is_rejected_and_not_written() {
+    if !own_etc("a_preset_that_is_not_allowed_is_rejected_and_not_written") {
+        return;
+    }
+    let place = Place::new();
+    let strict = writes("requirements.toml", "allowed_approval_policies = [\"untrusted\", \"on-request\"]\n");
+    with_etc(&place, &strict, &["permissions", "full-access"])
+        .ends(125)
+        .says("requirements.toml:1:1")
+        .says("nothing was written");
+    assert!(!place.path("home/.ringfence/config.toml").exists());
+    let legacy = writes("managed_config.toml", "approval_policy = \"on-request\"\n");
+    with_etc(&place, &legacy, &["permissions", "read-only-ci"]).ends(125).says("managed_config.toml:1:1");
+    assert!(!place.path("home/.ringfence/config.toml").exists());
+    // What is set now being refused is no reason to refuse something better.
+    place.settings("approval_policy = \"never\"\n");
+    with_etc(&place, &strict, &["run", "--", "true"]).ends(125);
+    with_etc(&place, &strict, &["permissions", "careful"]).ends(0).says("approvals untrusted");
+    with_etc(&place, &strict, &["run", "--", "true"]).ends(0);
+}

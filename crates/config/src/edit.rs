@@ -117,29 +117,33 @@ pub fn change_file(file: &Path, path: &[String], change: &Change) -> Result<bool
     rewrite(file, |text| change_text(text, file, path, change))
 }
 
-/// Writes what the user said of a project into a settings file.
-pub fn trust(file: &Path, root: &AbsPath, level: Trust) -> Result<bool, ConfigError> {
+/// The path of a key in the entry of a project: `projects."/home/me/app".trust_level`.
+pub fn of_project(file: &Path, root: &AbsPath, key: &str) -> Result<[String; 3], ConfigError> {
     let Some(name) = root.as_path().to_str() else {
         let text = format!("`{}` isn't UTF-8, and a settings file can't name it", root.display());
         return Err(Problem::new("edit", text, Source::file(file, Layer::User).at(0, 0)).into());
     };
-    let path = ["projects", name, "trust_level"].map(str::to_owned);
+    Ok(["projects", name, key].map(str::to_owned))
+}
+
+/// Writes what the user said of a project into a settings file.
+pub fn trust(file: &Path, root: &AbsPath, level: Trust) -> Result<bool, ConfigError> {
     let change = match level {
         Trust::Trusted => Change::Set("\"trusted\"".into()),
         Trust::Untrusted => Change::Set("\"untrusted\"".into()),
         Trust::Unknown => Change::Unset,
     };
-    change_file(file, &path, &change)
+    change_file(file, &of_project(file, root, "trust_level")?, &change)
 }
 
 /// Reads, changes and writes a file, with no other writer of ours between. Whether there was anything to change.
-pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> Result<String, ConfigError>) -> Result<bool, ConfigError> {
+pub fn rewrite<E: From<ConfigError>>(file: &Path, change: impl FnOnce(&str) -> Result<String, E>) -> Result<bool, E> {
     let unwritable = |cause: io::Error| ConfigError::Unwritable { file: file.to_path_buf(), cause };
     // A link (as managers of dotfiles make them) stays, and what it leads to is rewritten.
     let real = match std::fs::canonicalize(file) {
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound && file.symlink_metadata().is_err() => file.to_path_buf(),
-        Err(error) => return Err(unwritable(error)),
+        Err(error) => return Err(unwritable(error).into()),
     };
     let directory = real.parent().unwrap_or(Path::new("/"));
     make_private_directory(directory).map_err(unwritable)?;
@@ -147,7 +151,7 @@ pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> Result<String, ConfigEr
     let text = match std::fs::read(&real) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|error| unwritable(io::Error::other(error)))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(cause) => return Err(ConfigError::Unreadable { file: real, cause }),
+        Err(cause) => return Err(ConfigError::Unreadable { file: real, cause }.into()),
     };
     let changed = change(&text)?;
     if changed == text {

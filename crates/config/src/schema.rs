@@ -161,6 +161,7 @@ fn describe(leaf: &mut Value, doc: &str, default: &Fallback) {
         Fallback::Bool(value) => json!(value),
         Fallback::Integer(value) => json!(value),
         Fallback::Text(text) => json!(text),
+        Fallback::Texts(texts) => json!(texts),
         Fallback::EmptyList => json!([]),
         Fallback::EmptyTable => json!({}),
         Fallback::Depends(text) => {

@@ -2,7 +2,7 @@
 
 use crate::apply::Adjustment;
 use crate::error::Problem;
-use crate::node::{Node, Table, Value, at, path_text};
+use crate::node::{Mark, Node, Source, Table, Value, at, path_text};
 use crate::registry::{self, Fallback, Found, KEYS, Kind, Weight};
 use crate::resolve::Resolved;
 use crate::suggest;
@@ -10,6 +10,7 @@ use ringfence_model::notice::Notice;
 use ringfence_model::origin::{Origin, Sourced};
 use ringfence_model::requirements::{RequirementSource, Requirements};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// One key that holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -142,6 +143,11 @@ fn default_of(key: &registry::Key) -> Shown {
         Fallback::Bool(value) => Value::Bool(value),
         Fallback::Integer(value) => Value::Integer(value),
         Fallback::Text(text) | Fallback::Depends(text) => Value::Text(text.to_owned()),
+        Fallback::Texts(texts) => {
+            let mark = Mark::whole(&Arc::new(Source::BuiltIn(format!("default of `{}`", key.path).into())));
+            let node = |text: &&str| Node::new(Value::Text((*text).to_owned()), mark.clone());
+            Value::List(texts.iter().map(node).collect())
+        }
         Fallback::EmptyList => Value::List(Vec::new()),
         Fallback::EmptyTable => Value::Table(Table::new()),
     };

@@ -57,6 +57,11 @@ impl Stack {
         for layer in [&mut user, &mut profile, &mut flags] {
             builder.leave_alone(layer, &owned);
         }
+        let root = &facts.project.root;
+        for layer in [&mut system, &mut user, &mut profile, &mut managed, &mut preferences] {
+            trust::hold_for(layer, root);
+        }
+        trust::fill_for(&mut flags, root);
         let mut table = Table::new();
         for layer in [system, user, profile] {
             merge::lay(&mut table, layer);

@@ -41,6 +41,28 @@ pub fn overrides(settings: &Table, root: &AbsPath) -> Vec<Sourced<String>> {
     entry(settings, root).and_then(|entry| entry.at(&["allow_project_overrides"])).map(texts_of).unwrap_or_default()
 }
 
+/// The settings that a layer may have for one project: what `ringfence permissions PRESET` writes.
+const OF_ONE_PROJECT: [&str; 2] = ["sandbox_mode", "approval_policy"];
+
+/// Lets what a layer says of this very project hold over what it says of all.
+pub fn hold_for(layer: &mut Table, root: &AbsPath) {
+    for (key, node) in of_project(layer, root) {
+        layer.insert(key, node);
+    }
+}
+
+/// As [`hold_for`], but what the layer says plainly holds: a flag counts over `-c projects.…`.
+pub fn fill_for(layer: &mut Table, root: &AbsPath) {
+    for (key, node) in of_project(layer, root) {
+        layer.entry(key).or_insert(node);
+    }
+}
+
+fn of_project(layer: &Table, root: &AbsPath) -> Vec<(String, Node)> {
+    let said = |key: &str| Some((key.to_owned(), entry(layer, root)?.at(&[key])?.clone()));
+    OF_ONE_PROJECT.iter().filter_map(|key| said(key)).collect()
+}
+
 /// The sandbox mode where nobody chose one.
 #[must_use]
 pub fn default_mode(trust: Trust, version_controlled: bool, require_trust: bool) -> SandboxMode {

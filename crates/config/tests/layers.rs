@@ -355,3 +355,42 @@ fn cf_06_settings_of_a_new_directory_below_a_trusted_root_are_a_change() {
     below.request.cwd = abs("/w/app/sub");
     assert!(matches!(below.ok().project_layer, ProjectLayer::Changed(_)));
 }
+
+#[test]
+fn what_is_said_of_a_project_holds_there_and_nowhere_else() {
+    use ApprovalPolicy::{Never, OnRequest, Untrusted};
+    use SandboxMode::{DangerFullAccess, ReadOnly, WorkspaceWrite};
+    let user = "sandbox_mode = \"danger-full-access\"\napproval_policy = \"never\"\n\
+                [projects.\"/w/app\"]\nsandbox_mode = \"read-only\"\napproval_policy = \"untrusted\"\n";
+    let of = |start: &Start| {
+        let settings = start.ok().settings;
+        (settings.sandbox_mode.value, settings.approval_policy.value)
+    };
+    let start = Start::new().user(user);
+    assert_eq!(of(&start), (ReadOnly, Untrusted));
+    let settings = start.ok().settings;
+    assert_eq!(settings.sandbox_mode.origin.to_string(), "/home/me/.ringfence/config.toml:4:1");
+    assert_eq!(settings.approval_policy.origin.to_string(), "/home/me/.ringfence/config.toml:5:1");
+    let mut elsewhere = start.clone();
+    elsewhere.request.project = Some(ringfence_config::ProjectFacts { root: abs("/w"), version_controlled: true });
+    assert_eq!(of(&elsewhere), (DangerFullAccess, Never));
+    // Of two files the higher one's word for all holds over the lower one's for the project, and a flag over both.
+    let system = "[projects.\"/w/app\"]\nsandbox_mode = \"read-only\"\n";
+    let both = Start::new().system(system).user("sandbox_mode = \"workspace-write\"\n");
+    assert_eq!(of(&both), (WorkspaceWrite, OnRequest));
+    assert_eq!(of(&start.clone().flags(|flags| flags.sandbox(WorkspaceWrite))), (WorkspaceWrite, Untrusted));
+    let word = "projects.\"/w/app\".sandbox_mode=\"danger-full-access\"";
+    assert_eq!(of(&start.clone().config(word)), (DangerFullAccess, Untrusted));
+    assert_eq!(of(&start.clone().config(word).flags(|flags| flags.sandbox(ReadOnly))), (ReadOnly, Untrusted));
+    // An administrator's default displaces it, a requirement rejects it, and a project can't say it of itself.
+    let managed = start.clone().managed("approval_policy = \"on-request\"\n");
+    assert_eq!(of(&managed), (ReadOnly, OnRequest));
+    assert!(codes(&managed.ok()).contains(&"managed-default"));
+    let loose = Start::new().user("[projects.\"/w/app\"]\nsandbox_mode = \"danger-full-access\"\n");
+    assert_eq!(of(&loose), (DangerFullAccess, OnRequest));
+    let error = loose.requirements("allowed_sandbox_modes = [\"read-only\"]\n").error();
+    assert!(error.contains("config.toml:2:1") && error.contains("requirements.toml:1:1"), "{error}");
+    let own = Start::new().trusted_project("[projects.\"/w/app\"]\nsandbox_mode = \"danger-full-access\"\n");
+    assert_eq!(of(&own), (WorkspaceWrite, OnRequest));
+    assert!(codes(&own.ok()).contains(&"project-key-ignored"), "{:?}", codes(&own.ok()));
+}

@@ -9,6 +9,7 @@ use ringfence_model::network::NetworkProtocol;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -50,6 +51,8 @@ pub trait Ask: Send + Sync + 'static {
 pub struct Pending {
     /// The question.
     pub question: Question,
+    /// True once nobody waits for the answer: the session ended, or the time to hold connections is over.
+    pub over: Arc<AtomicBool>,
     reply: oneshot::Sender<Answer>,
 }
 
@@ -69,13 +72,26 @@ pub fn queue() -> (Arc<dyn Ask>, mpsc::Receiver<Pending>) {
     impl Ask for Queue {
         fn ask(&self, question: Question) -> Later<Answer> {
             let (reply, answer) = oneshot::channel();
-            let _ = self.0.send(Pending { question, reply });
-            Box::pin(async move { answer.await.unwrap_or_else(|_| Answer::No("nobody answered".to_owned())) })
+            let over = Over(Arc::default());
+            let _ = self.0.send(Pending { question, over: Arc::clone(&over.0), reply });
+            Box::pin(async move {
+                let _over = over;
+                answer.await.unwrap_or_else(|_| Answer::No("nobody answered".to_owned()))
+            })
         }
     }
 
     let (sender, receiver) = mpsc::channel();
     (Arc::new(Queue(sender)), receiver)
+}
+
+/// Says that a question is over when whoever waited for its answer is gone.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// Bounds on questions.

@@ -6,17 +6,18 @@
 //! sandbox makes are never answered.
 
 use crate::ask::Ask;
+use crate::credential::Credential;
 use crate::event::{Metrics, Sink};
 use crate::intercept::{InterceptError, Interceptor};
 use crate::policy::{Policy, PolicyError};
-use crate::proxy::{Limits, Proxy, Session, SessionOptions, Speaks, UpstreamError, UpstreamProxy};
+use crate::proxy::{Door, Limits, Proxy, Session, SessionOptions, Speaks, UpstreamError, UpstreamProxy};
 use crate::resolve::{Resolve, SystemResolver};
 use ringfence_model::Origin;
 use ringfence_model::domain::DomainPattern;
 use ringfence_model::network::NetworkRule;
 use ringfence_model::settings::NetworkSettings;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub enum StartError {
     #[error("start the proxy's thread")]
     Thread(#[source] io::Error),
     /// A listener can't be served.
-    #[error("serve the listener inside the sandbox")]
+    #[error("serve a listener of the sandbox")]
     Listener(#[source] io::Error),
 }
 
@@ -77,7 +78,7 @@ pub struct Egress {
 }
 
 enum Order {
-    Serve(TcpListener, Speaks, mpsc::SyncSender<io::Result<()>>),
+    Serve(TcpListener, Door, mpsc::SyncSender<io::Result<()>>),
     Metrics(TcpListener, mpsc::SyncSender<io::Result<()>>),
     #[cfg(target_os = "linux")]
     Transparent(crate::transparent::Inlets, mpsc::SyncSender<io::Result<()>>),
@@ -143,7 +144,20 @@ impl Egress {
     /// # Errors
     /// When it isn't one.
     pub fn serve(&self, listener: TcpListener, speaks: Speaks) -> Result<(), StartError> {
-        self.order(|answer| Order::Serve(listener, speaks, answer))
+        self.order(|answer| Order::Serve(listener, speaks.into(), answer))
+    }
+
+    /// Listens on loopback of this machine, for a sandbox without a network of its own. Everybody on the machine reaches
+    /// that port: whoever doesn't show the credential is refused, and recorded.
+    ///
+    /// # Errors
+    /// When it can't listen.
+    pub fn listen(&self, speaks: Speaks, credential: &Credential) -> Result<SocketAddr, StartError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StartError::Listener)?;
+        let address = listener.local_addr().map_err(StartError::Listener)?;
+        let door = Door { speaks, credential: Some(credential.clone()) };
+        self.order(|answer| Order::Serve(listener, door, answer))?;
+        Ok(address)
     }
 
     /// Serves the counters on a listening socket.
@@ -228,9 +242,9 @@ fn run(
     runtime.block_on(async {
         while let Some(order) = inbox.recv().await {
             match order {
-                Order::Serve(listener, speaks, answer) => {
+                Order::Serve(listener, door, answer) => {
                     let _ = answer.send(adopt(listener).map(|listener| {
-                        tokio::spawn(Arc::clone(&proxy).serve(Arc::clone(session), listener, speaks));
+                        tokio::spawn(Arc::clone(&proxy).serve(Arc::clone(session), listener, door));
                     }));
                 }
                 Order::Metrics(listener, answer) => {
@@ -259,24 +273,10 @@ fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 mod tests {
     use super::*;
     use crate::event::{Event, NoSink};
-    use crate::test_settings::network;
+    use crate::test_settings::{network, options};
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::sync::Mutex;
-
-    fn options<'a>(settings: &'a NetworkSettings, sink: Arc<dyn Sink>) -> Options<'a> {
-        Options {
-            sandbox: "test".to_owned(),
-            settings,
-            rules: &[],
-            grants: Vec::new(),
-            asker: None,
-            sink,
-            limits: Limits::default(),
-            upstream: None,
-            datagrams: true,
-        }
-    }
 
     #[test]
     fn a_caller_without_a_runtime_serves_listeners_and_ends_everything_by_dropping_it() {

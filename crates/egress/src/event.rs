@@ -34,7 +34,7 @@ pub struct Event {
     pub method: Option<String>,
     /// What was decided.
     pub verdict: Verdict,
-    /// The code of a refusal.
+    /// The code of a refusal by the rules; none for a client that wasn't let in at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     /// The rule that decided.
@@ -208,6 +208,13 @@ impl Record {
     pub(crate) fn malformed(&mut self, why: &str) {
         self.event.verdict = Verdict::Malformed;
         self.event.detail = why.to_owned();
+    }
+
+    pub(crate) fn unauthenticated(&mut self) {
+        self.event.verdict = Verdict::Refused;
+        self.event.rule = "credential of the listener".to_owned();
+        self.event.origin = Origin::builtin("managed network").to_string();
+        self.event.detail = "the client didn't show the credential of this run".to_owned();
     }
 
     pub(crate) fn failed(&mut self, why: impl Into<String>) {

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 /// Longest head: request line and headers.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
@@ -42,6 +43,17 @@ pub(crate) struct Gate<S> {
     state: State,
     fault: Fault,
     lingering: Option<(Pin<Box<tokio::time::Sleep>>, usize)>,
+    watch: Option<Watch<S>>,
+}
+
+/// Looks whether a client that is being answered has closed its end: one that only says that it sent everything, and one
+/// that is gone, look the same until something is written.
+struct Watch<S> {
+    /// Ready with 0: it has.
+    peek: fn(&S, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    /// How long it may then be silent.
+    limit: Duration,
+    closed: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 /// How far an incomplete head was looked at.
@@ -74,6 +86,7 @@ impl<S> Gate<S> {
             state: State::Head,
             fault: Fault::default(),
             lingering: None,
+            watch: None,
         }
     }
 
@@ -347,9 +360,45 @@ fn poll_fill<S: AsyncRead + Unpin>(io: &mut S, cx: &mut Context<'_>, buffer: &mu
     Poll::Ready(Ok(part.filled().len()))
 }
 
+impl Gate<TcpStream> {
+    /// A gate that gives up on a client which has closed its end, and to which nothing is written for `limit`.
+    pub(crate) fn watching(io: TcpStream, limit: Duration) -> Self {
+        let peek = |io: &TcpStream, cx: &mut Context<'_>| io.poll_peek(cx, &mut ReadBuf::new(&mut [0]));
+        Self { watch: Some(Watch { peek, limit, closed: None }), ..Self::new(io) }
+    }
+}
+
+impl<S> Watch<S> {
+    /// Fails when the time is over. Pending or not, the task is woken for it.
+    fn check(&mut self, io: &S, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.closed.is_none() {
+            let Poll::Ready(seen) = (self.peek)(io, cx) else { return Ok(()) };
+            if seen? > 0 {
+                return Ok(());
+            }
+        }
+        let limit = self.limit;
+        let closed = self.closed.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        match closed.as_mut().poll(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl<S> Gate<S> {
+    fn written(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.closed = None;
+        }
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let this = self.get_mut();
+        this.written();
+        Pin::new(&mut this.io).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -357,7 +406,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, parts)
+        let this = self.get_mut();
+        this.written();
+        Pin::new(&mut this.io).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -365,7 +416,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        if let Some(watch) = &mut this.watch {
+            watch.check(&this.io, cx)?;
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     /// After a refusal the rest of what the client sends is read and dropped for a moment: closing with unread bytes

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod ask;
 pub mod bridge;
+pub mod credential;
 pub mod event;
 mod gate;
 pub mod hello;

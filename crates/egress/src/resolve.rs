@@ -34,8 +34,6 @@ pub trait Resolve: Send + Sync + 'static {
 
 /// Most addresses of one name that are looked at; a name with more is refused.
 const MAX_ADDRESSES: usize = 64;
-/// Whole time for one lookup.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(15);
 /// How often the system's files are looked at for changes.
 const RECHECK: Duration = Duration::from_secs(1);
 
@@ -99,29 +97,30 @@ impl Resolve for SystemResolver {
         let name = format!("{name}.");
         Box::pin(async move {
             let resolver = resolver?;
-            let answer = tokio::time::timeout(LOOKUP_LIMIT, resolver.lookup_ip(name))
-                .await
-                .map_err(|_| ResolveError::TimedOut)?
-                .map_err(|error| {
-                    if error.is_no_records_found() {
-                        ResolveError::NotFound
-                    } else if matches!(error, hickory_resolver::net::NetError::Timeout) {
-                        ResolveError::TimedOut
-                    } else {
-                        ResolveError::Failed(error.to_string())
-                    }
-                })?;
+            let answer = resolver.lookup_ip(name).await.map_err(|error| {
+                if error.is_no_records_found() {
+                    ResolveError::NotFound
+                } else if matches!(error, hickory_resolver::net::NetError::Timeout) {
+                    ResolveError::TimedOut
+                } else {
+                    ResolveError::Failed(error.to_string())
+                }
+            })?;
             Ok(answer.iter().collect())
         })
     }
 }
 
-/// Looks a name up. `localhost` and names below it are loopback, whatever a name server says.
-pub(crate) async fn addresses(resolver: &dyn Resolve, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+/// Looks a name up, within the time that is given. `localhost` and names below it are loopback, whatever a name server says.
+pub(crate) async fn addresses(
+    resolver: &dyn Resolve,
+    name: &str,
+    limit: Duration,
+) -> Result<Vec<IpAddr>, ResolveError> {
     if name == "localhost" || name.ends_with(".localhost") {
         return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
     }
-    let found = resolver.resolve(name).await?;
+    let found = tokio::time::timeout(limit, resolver.resolve(name)).await.map_err(|_| ResolveError::TimedOut)??;
     match found.len() {
         0 => Err(ResolveError::NotFound),
         1..=MAX_ADDRESSES => Ok(found),

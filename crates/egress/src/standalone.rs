@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 /// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listen {
     /// Addresses of the HTTP proxy.
     pub http: Vec<SocketAddr>,
@@ -24,7 +24,7 @@ impl Listen {
         let managed = &settings.managed;
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let socks = if managed.enable_socks5.value { vec![at(managed.socks_port.value)] } else { Vec::new() };
-        Self { http: vec![at(managed.http_port.value)], socks, metrics: Vec::new() }
+        Self { http: vec![at(managed.http_port.value)], socks, ..Self::default() }
     }
 }
 
@@ -111,8 +111,7 @@ pub fn run(options: Options<'_>, listen: &Listen) -> Result<Standalone, RunError
 mod tests {
     use super::*;
     use crate::event::NoSink;
-    use crate::proxy::Limits;
-    use crate::test_settings::network;
+    use crate::test_settings::{network, options};
     use std::sync::Arc;
 
     #[test]
@@ -120,19 +119,11 @@ mod tests {
         use std::io::{Read, Write};
         let settings = network(&[], &[]);
         let start = |metrics: &str| {
-            let options = Options {
-                sandbox: "proxy".to_owned(),
-                settings: &settings,
-                rules: &[],
-                grants: Vec::new(),
-                asker: None,
-                sink: Arc::new(NoSink),
-                limits: Limits::default(),
-                upstream: None,
-                datagrams: true,
-            };
             let here = vec!["127.0.0.1:0".parse().unwrap()];
-            run(options, &Listen { http: here, socks: Vec::new(), metrics: vec![metrics.parse().unwrap()] })
+            run(
+                options(&settings, Arc::new(NoSink)),
+                &Listen { http: here, metrics: vec![metrics.parse().unwrap()], ..Listen::default() },
+            )
         };
         assert!(matches!(start("0.0.0.0:0"), Err(RunError::MetricsNotLoopback(_))));
         let standalone = start("127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));
@@ -166,18 +157,10 @@ mod tests {
     fn it_listens_on_loopback_only_unless_told_otherwise() {
         let mut settings = network(&[], &[]);
         let start = |settings: &NetworkSettings, address: &str| {
-            let options = Options {
-                sandbox: "proxy".to_owned(),
-                settings,
-                rules: &[],
-                grants: Vec::new(),
-                asker: None,
-                sink: Arc::new(NoSink),
-                limits: Limits::default(),
-                upstream: None,
-                datagrams: true,
-            };
-            run(options, &Listen { http: vec![address.parse().unwrap()], socks: Vec::new(), metrics: Vec::new() })
+            run(
+                options(settings, Arc::new(NoSink)),
+                &Listen { http: vec![address.parse().unwrap()], ..Listen::default() },
+            )
         };
         assert!(matches!(start(&settings, "0.0.0.0:0"), Err(RunError::NotLoopback(_))));
         let standalone = start(&settings, "127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));

@@ -1,7 +1,26 @@
 //! Settings for tests: everything at its default but the domain map.
 
+use crate::bridge::Options;
+use crate::event::Sink;
+use crate::proxy::Limits;
 use ringfence_model::settings::{ManagedNetwork, NetworkSettings, ProxyMode};
 use ringfence_model::{Origin, Sourced};
+use std::sync::Arc;
+
+/// A proxy under these settings that asks nobody.
+pub(crate) fn options(settings: &NetworkSettings, sink: Arc<dyn Sink>) -> Options<'_> {
+    Options {
+        sandbox: "test".to_owned(),
+        settings,
+        rules: &[],
+        grants: Vec::new(),
+        asker: None,
+        sink,
+        limits: Limits::default(),
+        upstream: None,
+        datagrams: true,
+    }
+}
 
 pub(crate) fn sourced<T>(value: T) -> Sourced<T> {
     Sourced::new(value, Origin::flag("--test"))

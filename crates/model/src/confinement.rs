@@ -153,7 +153,7 @@ pub enum Tmp {
 pub enum NetworkWish {
     /// Nothing; loopback works inside.
     Off,
-    /// Only through the proxy, whose listeners inside are on these loopback ports.
+    /// Only through the proxy, whose listeners are on these ports of 127.0.0.1.
     Proxy {
         /// HTTP.
         http_port: u16,
@@ -161,9 +161,24 @@ pub enum NetworkWish {
         socks_port: u16,
         /// Programs that ignore proxy variables are caught too.
         transparent: bool,
+        /// Where those ports are.
+        #[serde(default)]
+        listeners: ProxyListeners,
     },
     /// Everything.
     On,
+}
+
+/// Whose loopback the proxy listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyListeners {
+    /// That of the sandbox's own network: the listeners are made there with it.
+    #[default]
+    Inside,
+    /// The machine's, which the sandbox shares: the proxy listens there already, and lets in who has the credential of
+    /// this run.
+    Host,
 }
 
 /// Unix sockets made outside.

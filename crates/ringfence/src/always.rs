@@ -1,14 +1,13 @@
 //! Answers that are meant to last: a rule appended to `rules/default.rules` in Ringfence's home, once, keeping the file's
 //! text, so that a reader sees the old file or the new one.
 
-use crate::grants::make_private_dir;
 use crate::under::{self, SelfApproval};
+use ringfence_config::ConfigError;
+use ringfence_config::edit::rewrite;
 use ringfence_model::grant::Scope;
 use ringfence_model::{AbsPath, Layer, Origin, OsText};
 use ringfence_policy::scopes;
 use ringfence_rules::{Alternatives, Decision, EditError, Permit, PrefixRule, RuleFile, RuleSet};
-use std::fs::{self, OpenOptions};
-use std::io;
 
 /// Why a rule wasn't written.
 #[derive(Debug, thiserror::Error)]
@@ -33,39 +32,32 @@ pub enum AlwaysError {
         cause: EditError,
     },
     /// The file can't be read or written.
-    #[error("{what} `{}`", file.display())]
-    File {
-        /// `read`, `write`, `lock`.
-        what: &'static str,
-        /// The file.
-        file: AbsPath,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] ConfigError),
+}
+
+/// Where rules stand that answers and commands write.
+pub fn file(ringfence_home: &AbsPath) -> Result<AbsPath, AlwaysError> {
+    let named = ringfence_home.join("rules/default.rules");
+    named.map_err(|_| AlwaysError::Scope { why: "its file has no name" })
+}
+
+/// Changes that file, with no other writer of ours between. Whether there was anything to change.
+pub fn change(
+    ringfence_home: &AbsPath,
+    edit: impl FnOnce(&str) -> Result<String, EditError>,
+) -> Result<bool, AlwaysError> {
+    under::refuse("changing rules")?;
+    let file = file(ringfence_home)?;
+    rewrite(file.as_path(), |text| edit(text).map_err(|cause| AlwaysError::Edit { file: file.clone(), cause }))
 }
 
 /// Appends the rule for `scope`. A rule that is there already isn't written again.
 pub fn write(ringfence_home: &AbsPath, scope: &Scope) -> Result<AbsPath, AlwaysError> {
     under::refuse("writing a rule")?;
     let no_scope = |why| AlwaysError::Scope { why };
-    let file = ringfence_home.join("rules/default.rules").map_err(|_| no_scope("its file has no name"))?;
-    let failed = |what: &'static str| {
-        let file = file.clone();
-        move |cause| AlwaysError::File { what, file, cause }
-    };
-    let dir = ringfence_home.join("rules").map_err(|_| no_scope("its folder has no name"))?;
-    make_private_dir(dir.as_path()).map_err(failed("write"))?;
-    let lock = crate::grants::private(OpenOptions::new().create(true).write(true).truncate(false))
-        .open(dir.as_path().join(".lock"))
-        .map_err(failed("lock"))?;
-    lock.lock().map_err(failed("lock"))?;
-    let text = match fs::read_to_string(file.as_path()) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed("read")(error)),
-    };
-    let changed = match scope {
+    let file = file(ringfence_home)?;
+    match scope {
         Scope::Prefix { prefix } => {
             if !scopes::may_offer(prefix) {
                 return Err(no_scope("it would allow everything that its first word can run"));
@@ -80,15 +72,13 @@ pub fn write(ringfence_home: &AbsPath, scope: &Scope) -> Result<AbsPath, AlwaysE
                 not_matches: Vec::new(),
                 origin: Origin::builtin("an answer"),
             };
-            ringfence_rules::add(&text, &rule).map_err(|cause| AlwaysError::Edit { file: file.clone(), cause })?
+            change(ringfence_home, |text| ringfence_rules::add(text, &rule))?;
         }
         Scope::Host { host, port } => {
-            with_host(&text, host, *port).ok_or_else(|| no_scope("the host can't be written"))?
+            let with = |text: &str| with_host(text, host, *port).ok_or_else(|| no_scope("the host can't be written"));
+            rewrite(file.as_path(), with)?;
         }
         _ => return Err(no_scope("only command prefixes and hosts can be rules")),
-    };
-    if changed != text {
-        ringfence_rules::replace_file(file.as_path(), &changed).map_err(failed("write"))?;
     }
     Ok(file)
 }

@@ -3,10 +3,11 @@
 use ringfence_config::Resolved;
 use ringfence_egress::ask::{Ask, Pending};
 use ringfence_egress::bridge::{Egress, Options, StartError};
+use ringfence_egress::credential::Credential;
 use ringfence_egress::event::{Event, Verdict};
-use ringfence_egress::proxy::Limits;
+use ringfence_egress::proxy::{Limits, Speaks};
 use ringfence_egress::standalone::{Listen, RunError, Standalone};
-use ringfence_model::confinement::{EnvVar, NetworkWish};
+use ringfence_model::confinement::{EnvVar, NetworkWish, ProxyListeners};
 use ringfence_model::domain::DomainPattern;
 use ringfence_model::event::What;
 use ringfence_model::network::{NetworkDecision, NetworkProtocol, NetworkRule};
@@ -41,6 +42,9 @@ pub enum NetworkError {
     /// The proxy can't start.
     #[error("the proxy can't be started, so there is no network")]
     Start(#[from] StartError),
+    /// There is no credential for listeners that others can reach.
+    #[error("make the credential of the proxy's listeners: the system gives no random bytes")]
+    Credential,
     /// The proxy can't run alone.
     #[error(transparent)]
     Alone(#[from] RunError),
@@ -74,6 +78,7 @@ pub struct Managed {
     egress: Mutex<Option<Egress>>,
     http_port: u16,
     socks_port: u16,
+    credential: Option<Credential>,
     denials: Arc<Mutex<Vec<Denial>>>,
     certificates: Option<PathBuf>,
 }
@@ -112,17 +117,44 @@ impl Managed {
             Some(pem) => Some(write_certificates(pem, private.as_deref())?),
             None => None,
         };
-        Ok(Some(Self { egress: Mutex::new(Some(egress)), http_port, socks_port, denials, certificates }))
+        let egress = Mutex::new(Some(egress));
+        Ok(Some(Self { egress, http_port, socks_port, credential: None, denials, certificates }))
+    }
+
+    /// Listens on the machine's loopback, for a tier in which the sandbox shares the machine's network, and puts the ports
+    /// into the wish. Clients must show a credential of this run, which [`Managed::complete`] writes into the variables:
+    /// call it afterwards. Called again it changes nothing.
+    ///
+    /// # Errors
+    /// When it can't listen: the run must not start then.
+    pub fn listen_on_host(&mut self, wish: &mut NetworkWish) -> Result<(), NetworkError> {
+        let NetworkWish::Proxy { http_port, socks_port, listeners, .. } = wish else { return Ok(()) };
+        if self.credential.is_none() {
+            let credential = Credential::new().map_err(|_| NetworkError::Credential)?;
+            if let Some(egress) = self.egress.get_mut().unwrap_or_else(PoisonError::into_inner) {
+                let http = egress.listen(Speaks::Http, &credential)?.port();
+                let socks = match self.socks_port {
+                    0 => 0,
+                    _ => egress.listen(Speaks::Socks5, &credential)?.port(),
+                };
+                (self.http_port, self.socks_port) = (http, socks);
+            }
+            self.credential = Some(credential);
+        }
+        (*http_port, *socks_port, *listeners) = (self.http_port, self.socks_port, ProxyListeners::Host);
+        Ok(())
     }
 
     /// Adds to a confinement what programs need to find the proxy and to trust it.
     pub fn complete(&self, wish: &mut Confinement) {
         let ca_file = self.certificates.as_ref().and_then(|path| path.to_str());
         let connector = std::env::current_exe().ok();
+        let credential = self.credential.as_ref().map(Credential::userinfo);
         let place = ProxyPlace {
             http_port: self.http_port,
             socks_port: self.socks_port,
             ca_file,
+            credential: credential.as_deref(),
             connector: connector.as_ref().and_then(|path| path.to_str()),
         };
         let placeholders = self.egress().as_ref().map(Egress::placeholders).unwrap_or_default();
@@ -143,7 +175,7 @@ impl Managed {
     /// When something can't be served: the run must end then.
     #[cfg(target_os = "linux")]
     pub fn serve(&self, inlets: Vec<(ringfence_sandbox::Inlet, OwnedFd)>) -> Result<(), NetworkError> {
-        use ringfence_egress::{proxy::Speaks, transparent};
+        use ringfence_egress::transparent;
         use ringfence_sandbox::Inlet;
         let egress = self.egress();
         let Some(egress) = &*egress else { return Ok(()) };
@@ -287,7 +319,8 @@ fn network_rules(rules: &RuleSet) -> Result<Vec<NetworkRule>, NetworkError> {
 }
 
 fn keep_denial(kept: &Mutex<Vec<Denial>>, event: &Event) {
-    if event.verdict != Verdict::Refused {
+    // A client that wasn't let in may be anybody, or ask first with what it is let in: no rule refused it.
+    if event.verdict != Verdict::Refused || event.code.is_none() {
         return;
     }
     let target = Untrusted::new(format!("{}:{}", event.host, event.port));

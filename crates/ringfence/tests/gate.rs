@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence::action::{Action, Exec, Identity, Placement};
-use ringfence::approver::{Approver, Asked, BURST, Gate, NoAnswer, Under};
+use ringfence::approver::{Approver, Asked, BURST, Gate, NoAnswer, Over, Under};
 use ringfence::model::grant::Answer;
 use ringfence::model::{AbsPath, OsText};
 use ringfence::verdict::{Question, QuestionKind};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 #[derive(Default)]
@@ -59,6 +60,7 @@ fn question(id: &str) -> Asked {
         reasons: Vec::new(),
         cwd,
         under: Under { mode: String::new(), policy: String::new(), policy_text: None },
+        over: Over::default(),
     }
 }
 
@@ -88,4 +90,33 @@ fn ap_05_after_a_burst_the_rest_come_as_one_list_and_every_answer_finds_its_ques
     let later = now + Duration::from_secs(60);
     let _ = gate.ask(&approver, &question("later"), later);
     assert_eq!(*approver.single.lock().expect("count"), BURST + 1, "quiet again");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_question_that_is_over_holds_up_neither_a_front_end_nor_a_program_nor_the_next_in_turn() {
+    use ringfence::approver::{JsonApprover, ProgramApprover};
+    let minute = Duration::from_secs(60);
+    let (answers, _from) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let (requests, _to) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let silent = JsonApprover::over(answers.into(), requests.into(), minute);
+    let root = AbsPath::new("/").expect("a path");
+    let shell = AbsPath::new("/bin/sh").expect("a path");
+    let program = ProgramApprover::new(shell, vec!["-c".to_owned(), "exec sleep 60".to_owned()], minute, &[], root);
+    for approver in [&silent as &dyn Approver, &program] {
+        let (gate, flag, start) = (Gate::default(), Arc::new(AtomicBool::new(false)), Instant::now());
+        let mut asked = question("1");
+        asked.over = Over::when(Arc::clone(&flag));
+        std::thread::scope(|scope| {
+            // One is asked, the other waits for its turn.
+            let asking = [(); 2].map(|()| scope.spawn(|| gate.ask(approver, &asked, Instant::now())));
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(asking.iter().all(|asking| !asking.is_finished()));
+            flag.store(true, SeqCst);
+            for asking in asking {
+                assert!(matches!(asking.join().expect("asked"), Err(NoAnswer::Over)));
+            }
+        });
+        assert!(start.elapsed() < minute / 2, "{:?}", start.elapsed());
+    }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence::action::{Action, Escalation, Exec, Identity, More, Placement};
-use ringfence::approver::{Approver, Asked, NoAnswer, Under};
+use ringfence::approver::{Approver, Asked, NoAnswer, Over, Under};
 use ringfence::model::grant::{Answer, Lasts, Scope};
 use ringfence::model::report::Reason;
 use ringfence::model::text::Untrusted;
@@ -11,7 +11,9 @@ use ringfence::prompt::{Look, TerminalApprover, Tty, question};
 use ringfence::verdict::{Offer, Question, QuestionKind};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 fn offer(text: &str, lasts: Lasts) -> Offer {
     Offer { scope: Scope::Prefix { prefix: vec![OsText::new("x")] }, lasts, text: text.to_owned() }
@@ -50,6 +52,7 @@ fn asked(argv: &[&str], justification: &str, offers: Vec<Offer>) -> Asked {
         reasons: vec![reason],
         cwd,
         under: Under { mode: "workspace-write".to_owned(), policy: "on-request".to_owned(), policy_text: None },
+        over: Over::default(),
     }
 }
 
@@ -66,6 +69,8 @@ struct State {
     keys: VecDeque<Vec<u8>>,
     shown: String,
     drained: usize,
+    /// Nobody ever types anything.
+    silent: bool,
 }
 
 impl Fake {
@@ -108,6 +113,16 @@ impl ringfence::prompt::Taken for Fake {
             return Ok(key);
         }
         Ok(state.keys.pop_front().unwrap_or_default())
+    }
+
+    fn wait(&mut self, limit: Duration) -> io::Result<bool> {
+        let state = self.state.lock().expect("state");
+        let is_there = !state.silent;
+        drop(state);
+        if !is_there {
+            std::thread::sleep(limit);
+        }
+        Ok(is_there)
     }
 
     fn line(&mut self, _: &str) -> io::Result<Option<String>> {
@@ -244,4 +259,31 @@ fn ap_05_many_questions_become_one_list() {
     assert!(
         matches!(answers[0], Ok(Answer::Once)) && matches!(answers[1], Ok(Answer::No { .. })) && answers[2].is_err()
     );
+}
+
+#[test]
+fn a_question_whose_command_has_ended_is_given_up_and_the_terminal_given_back() {
+    let fake = Fake::new(24, &[b"y"]);
+    fake.state.lock().expect("state").silent = true;
+    let flag = Arc::new(AtomicBool::new(false));
+    let mut one = asked(&["curl", "x"], "", Vec::new());
+    one.over = Over::when(Arc::clone(&flag));
+    let mut forever = asked(&["curl", "y"], "", Vec::new());
+    let approver = TerminalApprover::new(fake.clone());
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let list = approver.ask_list(&[one.clone(), one.clone()]);
+            assert!(list.iter().all(Result::is_err));
+            approver.ask(&one)
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!asking.is_finished(), "it is asked as long as it matters");
+        flag.store(true, SeqCst);
+        assert!(matches!(asking.join().expect("asked"), Err(NoAnswer::Over)));
+        // One that still matters is asked to its end.
+        fake.state.lock().expect("state").silent = false;
+        forever.over = Over::when(Arc::default());
+        assert!(matches!(approver.ask(&forever), Ok(Answer::Once)));
+    });
+    assert!(fake.shown().contains("no answer is needed any more"), "{}", fake.shown());
 }

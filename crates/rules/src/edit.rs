@@ -7,8 +7,6 @@ use ringfence_model::{Layer, Origin};
 use starlark_syntax::codemap::{CodeMap, Span};
 use starlark_syntax::syntax::ast::{ExprP, StmtP};
 use starlark_syntax::syntax::{AstModule, Dialect};
-use std::io::{self, Write};
-use std::path::Path;
 
 /// Why a rule file wasn't changed.
 #[derive(Debug, thiserror::Error)]
@@ -126,18 +124,4 @@ fn statement_at(text: &str, line: u32) -> Option<(usize, usize)> {
         comment if comment.starts_with('#') => Some((line_start, end + rest.len() - rest.trim_start().len())),
         _ => None,
     }
-}
-
-/// Replaces a file's content so that a reader sees the old or the new, never a mixture: written beside and renamed.
-#[allow(clippy::disallowed_methods)]
-pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut beside = tempfile::Builder::new().prefix(".rules-").tempfile_in(folder)?;
-    beside.write_all(text.as_bytes())?;
-    if let Ok(found) = std::fs::metadata(path) {
-        beside.as_file().set_permissions(found.permissions())?;
-    }
-    beside.as_file().sync_all()?;
-    beside.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

@@ -17,7 +17,7 @@ mod set;
 
 pub use check::check_json;
 pub use decision::{Decision, strictest};
-pub use edit::{EditError, add, remove, replace_file};
+pub use edit::{EditError, add, remove};
 pub use language::{Limits, LoadError, LoadProblem};
 pub use list::{Effective, ExampleOutcome, ExampleReport, effective, run_examples};
 pub use print::print_rule;

@@ -3,6 +3,7 @@
 use crate::rule::{Broken, Example, HostExecutable, PrefixRule};
 use crate::set::{RuleSet, host_permits, program_path};
 use ringfence_model::Origin;
+use serde::Serialize;
 use std::collections::HashMap;
 
 /// One line of `ringfence rules list --effective`.
@@ -53,7 +54,8 @@ pub fn effective(set: &RuleSet) -> Vec<Effective> {
 }
 
 /// What an example showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ExampleOutcome {
     /// As the rule says.
     Ok,
@@ -64,7 +66,7 @@ pub enum ExampleOutcome {
 }
 
 /// One example of a rule and what it showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExampleReport {
     /// The rule it belongs to.
     pub rule: String,

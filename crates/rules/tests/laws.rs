@@ -197,13 +197,3 @@ fn removing_keeps_comments_and_refuses_what_a_program_made() {
     assert!(remove(two, &rule(&["a"])).is_err());
     assert!(add("prefix_rule([", &rule(&["a"])).is_err());
 }
-
-#[test]
-fn files_are_replaced_whole() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("default.rules");
-    ringfence_rules::replace_file(&file, "one\n").expect("writes");
-    ringfence_rules::replace_file(&file, "two\n").expect("replaces");
-    assert_eq!(std::fs::read_to_string(&file).expect("reads"), "two\n");
-    assert_eq!(std::fs::read_dir(folder.path()).expect("lists").count(), 1);
-}

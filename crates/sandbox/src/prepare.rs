@@ -172,10 +172,7 @@ impl Builder {
     fn step(&mut self, plan: &Plan, index: usize, step: &Step) -> Result<(), StartError> {
         let should = step.insistence == Insistence::Should;
         self.at_step(index, if should { Lenience::Reported } else { Lenience::Fatal });
-        self.per_command = matches!(
-            step.act,
-            Act::OwnProc { .. } | Act::Landlock { .. } | Act::LandlockRule { .. } | Act::LandlockSiblings { .. }
-        );
+        self.per_command = matches!(step.act, Act::OwnProc { .. } | Act::Landlock { .. } | Act::LandlockRule { .. });
         match &step.act {
             Act::OwnDirectory { path, keep, writable } => {
                 if should {
@@ -209,6 +206,8 @@ impl Builder {
                 self.network.push(Operation { op, step: self.step, lenience: Lenience::Fatal });
             }
             Act::CapabilityFile { path, content } => self.capability_file(path, content)?,
+            // Without mounts, made before process 1 is, with the wider rules around them: `linux::domain`.
+            Act::Landlock { .. } | Act::LandlockRule { .. } if plan.tier == ringfence_model::Tier::Landlock => {}
             Act::Landlock { files, network, scopes, .. } => {
                 let to = self.slot();
                 let files = names::files(files)?;
@@ -226,19 +225,12 @@ impl Builder {
                 }
                 self.landlock_rule(path, names::files(rights)?)?;
             }
-            Act::LandlockSiblings { path, except, rights } => {
-                // One of them may be gone by the time it is opened: that says nothing of the others.
-                self.lenience = Some(Lenience::Alone);
-                let rights = names::files(rights)?;
-                for entry in siblings(path, except) {
-                    self.landlock_rule(&entry, rights)?;
-                }
-            }
             // Held elsewhere: by the way processes are made, by the supervisor, or by the broker.
             Act::Namespaces { .. }
             | Act::ReadOnlyTree
             | Act::WritablePath { .. }
             | Act::ProxyListener { .. }
+            | Act::LandlockSiblings { .. }
             | Act::Seccomp { .. }
             | Act::DropPrivileges
             | Act::CloseDescriptors
@@ -251,7 +243,6 @@ impl Builder {
             | Act::KillLeftovers
             | Act::Native { .. } => {}
         }
-        let _ = plan;
         Ok(())
     }
 
@@ -444,26 +435,6 @@ impl Builder {
     }
 }
 
-/// Every entry of a directory but `except`; of directories above those, their entries instead. Links are left out: what
-/// they lead to has an entry of its own.
-pub(crate) fn siblings(path: &AbsPath, except: &[AbsPath]) -> Vec<AbsPath> {
-    let mut all = Vec::new();
-    let Ok(entries) = std::fs::read_dir(path) else { return all };
-    for entry in entries.flatten() {
-        let Ok(at) = path.join(entry.file_name()) else { continue };
-        if except.contains(&at) || entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-            continue;
-        }
-        if except.iter().any(|left_out| left_out.is_within(&at)) {
-            all.extend(siblings(&at, except));
-        } else {
-            all.push(at);
-        }
-    }
-    all.sort();
-    all
-}
-
 fn abs(path: &str) -> Result<AbsPath, StartError> {
     AbsPath::new(path).map_err(|error| StartError::Foreign { why: error.to_string() })
 }
@@ -511,15 +482,15 @@ pub(crate) mod names {
     const NETWORK: &[&str] = &["BIND_TCP", "CONNECT_TCP"];
     const SCOPES: &[&str] = &["ABSTRACT_UNIX_SOCKET", "SIGNAL"];
 
-    fn bits(table: &[&str], names: &[String]) -> Result<u64, StartError> {
-        names.iter().try_fold(0, |bits, name| {
-            let place = table.iter().position(|known| known == name);
+    fn bits(table: &[&str], names: &[impl AsRef<str>]) -> Result<u64, StartError> {
+        names.iter().map(AsRef::as_ref).try_fold(0, |bits, name| {
+            let place = table.iter().position(|known| *known == name);
             let place = place.ok_or_else(|| StartError::Foreign { why: format!("unknown Landlock right `{name}`") })?;
             Ok(bits | 1 << place)
         })
     }
 
-    pub(crate) fn files(names: &[String]) -> Result<u64, StartError> {
+    pub(crate) fn files(names: &[impl AsRef<str>]) -> Result<u64, StartError> {
         bits(FILES, names)
     }
 

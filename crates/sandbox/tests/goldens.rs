@@ -5,7 +5,7 @@
 mod common;
 
 use common::{abs, wish};
-use ringfence_model::confinement::{Confinement, DeniedRead, NetworkWish, PathPattern, Tmp};
+use ringfence_model::confinement::{Confinement, DeniedRead, NetworkWish, PathPattern, ProxyListeners, Tmp};
 use ringfence_model::glob::PathGlob;
 use ringfence_model::units::{ByteSize, Span};
 use ringfence_model::{Origin, SandboxMode, Sourced};
@@ -27,7 +27,8 @@ fn wishes() -> Vec<(&'static str, Confinement)> {
     let mut online = workspace.clone();
     online.network = Sourced::new(NetworkWish::On, Origin::flag("--network"));
     let mut proxy = workspace.clone();
-    let through = NetworkWish::Proxy { http_port: 3128, socks_port: 1080, transparent: false };
+    let listeners = ProxyListeners::Inside;
+    let through = NetworkWish::Proxy { http_port: 3128, socks_port: 1080, transparent: false, listeners };
     proxy.network = Sourced::new(through, Origin::flag("--network"));
     let mut full = workspace.clone();
     full.mode = Sourced::new(SandboxMode::DangerFullAccess, Origin::flag("--sandbox"));

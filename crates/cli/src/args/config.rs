@@ -136,8 +136,14 @@ pub struct PermissionsArgs {
     /// The preset to set: `auto`, `read-only`, `read-only-ci`, `careful` or `full-access`
     #[arg(value_name = "PRESET")]
     pub preset: Option<String>,
+    /// Set the preset for all projects instead of this one
+    #[arg(long, requires = "preset")]
+    pub everywhere: bool,
+    /// Take back the preset that was set for this project
+    #[arg(long, conflicts_with = "preset")]
+    pub forget: bool,
     /// Withdraw the grant ID of a session
-    #[arg(long, value_name = "ID", conflicts_with = "preset")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["preset", "forget"])]
     pub withdraw: Option<String>,
     /// Settings to show.
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub enum ProxyCommand {
 /// `ringfence proxy connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// The proxy's address
+    /// The proxy's address; a user name and password for it are taken from `HTTPS_PROXY`
     #[arg(long, value_name = "ADDR:PORT")]
     pub via: SocketAddr,
     /// The host

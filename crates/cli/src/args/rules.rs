@@ -65,6 +65,9 @@ pub struct TestArgs {
     /// Rule files; without one, every file in force here
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ringfence rules add`, `ringfence rules remove`.

@@ -9,10 +9,11 @@ use ringfence::facts::Start;
 use ringfence_config::diff::{Direction, diff_files};
 use ringfence_config::edit::{Change, change_file};
 use ringfence_config::error::Problem;
-use ringfence_config::gather::World as _;
+use ringfence_config::gather::{self, World as _};
 use ringfence_config::inspect::{FileKind, check_bytes};
 use ringfence_config::node::Value;
 use ringfence_config::show::{Shown, get, show};
+use ringfence_config::{Places, Request};
 use ringfence_model::origin::{Layer, Origin};
 use ringfence_model::{OsText, text};
 use ringfence_rules::{Permit, RuleFile, RuleSet};
@@ -99,7 +100,11 @@ fn got(args: &GetArgs) -> Result<ExitCode, Failure> {
     let ready = start::ready(&args.shared, &[])?;
     let shown: Shown = get(&ready.resolved, &path(&args.key)).map_err(|problem| failure(&problem))?;
     if args.shared.json {
-        return json::print(&shown);
+        let mut document = serde_json::to_value(&shown).map_err(|error| Failure::from_error(&error))?;
+        if let Some(object) = document.as_object_mut() {
+            object.insert("schema".into(), "ringfence.dev/v1/setting".into());
+        }
+        return json::print(&document);
     }
     // Text goes out as it is, so that a script can use it.
     let text = match &shown.value {
@@ -171,12 +176,13 @@ fn edit() -> Result<ExitCode, Failure> {
 }
 
 fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let files = if args.files.is_empty() { in_force()? } else { args.files.clone() };
+    let places = Places::of_machine(start::home()?);
+    let files = if args.files.is_empty() { in_force(&places)? } else { args.files.clone() };
     let mut documents = Vec::new();
     let mut bad = 0usize;
     let paint = Paint::stdout();
     for file in &files {
-        let (problems, notes) = one(file);
+        let (problems, notes) = one(file, &places);
         bad += usize::from(!problems.is_empty());
         if args.json {
             documents.push(json!({ "file": shown_path(file), "problems": problems, "notices": notes }));
@@ -195,36 +201,31 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(bad > 0)))
 }
 
-const SYSTEM: &str = "/etc/ringfence";
-
 /// The files that constrain: whoever could have written one is looked at too.
-fn constrains(file: &Path) -> bool {
-    ["requirements.toml", "managed_config.toml"].iter().any(|name| file == Path::new(SYSTEM).join(name))
+fn constrains(file: &Path, places: &Places) -> bool {
+    file == places.system.join("requirements.toml") || file == gather::managed_file(places)
 }
 
 /// Every file that a start here would read.
-fn in_force() -> Result<Vec<PathBuf>, Failure> {
+fn in_force(places: &Places) -> Result<Vec<PathBuf>, Failure> {
     let start = Start::ambient(None).map_err(|error| Failure::from_error(&error))?;
-    let (system, home) = (Path::new(SYSTEM), start.ringfence_home.as_path());
-    let mut files: Vec<PathBuf> =
-        ["config.toml", "requirements.toml", "managed_config.toml"].map(|name| system.join(name)).into();
+    let (system, home) = (places.system.as_path(), places.home.as_path());
+    let mut files = vec![system.join("config.toml"), system.join("requirements.toml"), gather::managed_file(places)];
     files.push(home.join("config.toml"));
     files.extend(below(home, |name| name.ends_with(".config.toml")));
     files.extend(
         [system, home].into_iter().flat_map(|base| below(&base.join("rules"), |name| name.ends_with(".rules"))),
     );
-    let markers = [".git".to_owned()];
-    let project = ringfence_config::gather::project(&start.cwd, &markers, &ringfence::machine());
-    let mut own: Vec<&Path> =
-        start.cwd.as_path().ancestors().filter(|dir| dir.starts_with(project.root.as_path())).collect();
-    own.reverse();
-    for directory in own.into_iter().map(|directory| directory.join(".ringfence")).filter(|directory| directory != home)
-    {
+    let request = Request::new(places.clone(), start.cwd.clone());
+    let project = gather::project(&request, &ringfence::machine());
+    let own =
+        gather::chain(&start.cwd, &project.root).into_iter().map(|directory| directory.as_path().join(".ringfence"));
+    for directory in own.filter(|directory| directory != home) {
         files.push(directory.join("config.toml"));
         files.extend(below(&directory.join("rules"), |name| name.ends_with(".rules")));
     }
     // A link that leads nowhere and a directory that can't be searched are no absence.
-    files.retain(|file| match constrains(file) {
+    files.retain(|file| match constrains(file, places) {
         true => !matches!(ringfence::machine().read_trusted(file), Ok(None)),
         false => !matches!(file.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound),
     });
@@ -240,17 +241,17 @@ fn below(directory: &Path, named: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 }
 
 /// The content of a file, if it may be believed and is there.
-fn content(file: &Path) -> Result<Vec<u8>, String> {
+fn content(file: &Path, places: &Places) -> Result<Vec<u8>, String> {
     let missing = || "there is no such file".to_owned();
-    if constrains(file) {
+    if constrains(file, places) {
         return ringfence::machine().read_trusted(file).map_err(|error| error.to_string())?.ok_or_else(missing);
     }
     ringfence::machine().read(file).map_err(|error| error.to_string())?.ok_or_else(missing)
 }
 
-fn one(file: &Path) -> (Vec<Problem>, Vec<ringfence_model::notice::Notice>) {
+fn one(file: &Path, places: &Places) -> (Vec<Problem>, Vec<ringfence_model::notice::Notice>) {
     let origin = Origin::File { file: OsText::new(file), line: 0, column: 0, layer: Layer::User };
-    let bytes = match content(file) {
+    let bytes = match content(file, places) {
         Ok(bytes) => bytes,
         Err(why) => return (vec![Problem::new("unreadable-file", why, origin)], Vec::new()),
     };

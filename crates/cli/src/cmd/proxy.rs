@@ -8,7 +8,7 @@ use ringfence::network::egress::standalone::Listen;
 use ringfence::{Opening, Session};
 use ringfence_model::{Origin, Sourced};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
 
 /// Runs the proxy until it is ended.
@@ -27,7 +27,7 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
     }
     let mut listen = Listen::from_settings(&ready.resolved.settings.network);
     if !args.http.is_empty() || !args.socks.is_empty() {
-        listen = Listen { http: args.http.clone(), socks: args.socks.clone(), metrics: Vec::new() };
+        listen = Listen { http: args.http.clone(), socks: args.socks.clone(), ..Listen::default() };
     }
     listen.metrics.extend(args.metrics);
     let opening = Opening {
@@ -96,7 +96,12 @@ fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
         Failure::new(format!("could not use the proxy on {}", args.via)).cause(error.to_string())
     };
     let mut stream = TcpStream::connect(args.via).map_err(failed)?;
-    let request = format!("CONNECT {target}:{port} HTTP/1.1\r\nHost: {target}:{port}\r\n\r\n", port = args.port);
+    let authorization = match credential(args.via) {
+        Some(basic) => format!("Proxy-Authorization: Basic {basic}\r\n"),
+        None => String::new(),
+    };
+    let port = args.port;
+    let request = format!("CONNECT {target}:{port} HTTP/1.1\r\nHost: {target}:{port}\r\n{authorization}\r\n");
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < 16 * 1024 {
@@ -105,6 +110,10 @@ fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             break;
         }
         head.extend_from_slice(&byte);
+    }
+    if head.starts_with(b"HTTP/1.1 407") {
+        return Err(Failure::new(format!("the proxy on {} wants a user name and password", args.via))
+            .hint("they are taken from `HTTPS_PROXY`, where that names the same address"));
     }
     if !head.starts_with(b"HTTP/1.1 200") {
         let mut body = String::new();
@@ -123,6 +132,14 @@ fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     });
     copy(&mut stream, &mut std::io::stdout().lock()).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The credential for the proxy at this address, if the variables name it with one. Arguments are everybody's to read.
+fn credential(via: SocketAddr) -> Option<String> {
+    let value = std::env::var("HTTPS_PROXY").ok()?;
+    let (userinfo, address) = value.strip_prefix("http://")?.rsplit_once('@')?;
+    let same = address.trim_end_matches('/').parse() == Ok(via);
+    same.then(|| ringfence::network::egress::credential::basic(userinfo))
 }
 
 /// Copies until the end, flushing as it goes.

@@ -5,11 +5,12 @@ use crate::args::rules::{ChangeArgs, CheckArgs, ListArgs, RulesArgs, RulesComman
 use crate::out::{Failure, Paint, json};
 use crate::start;
 use ringfence::Opening;
+use ringfence::always::{self, AlwaysError};
 use ringfence_model::origin::{Layer, Origin};
-use ringfence_model::{OsText, text};
+use ringfence_model::{Notice, OsText, text};
 use ringfence_rules::{
     Alternatives, EditError, ExampleOutcome, Judgement, Permit, PrefixRule, Programs, RuleFile, RuleSet, add,
-    check_json, effective, remove, replace_file, run_examples,
+    check_json, effective, remove, run_examples,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ pub fn main(args: &RulesArgs) -> Result<ExitCode, Failure> {
 
 /// Judges the tokens; exit status 0 for any verdict, 1 when a file can't be loaded.
 fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let set = load(&args.rules)?;
+    let set = load(&args.rules, RuleSet::load)?;
     let programs = if args.resolve_host_executables { Programs::ByBaseName } else { Programs::Exact };
     let words: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let judgement = if args.shell {
@@ -45,7 +46,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Loads files in the order given; the first that can't be loaded ends it with exit status 1.
-fn load(files: &[PathBuf]) -> Result<RuleSet, Failure> {
+fn load(files: &[PathBuf], how: fn(&mut RuleSet, &RuleFile<'_>) -> Vec<Notice>) -> Result<RuleSet, Failure> {
     let home = std::env::home_dir().and_then(|home| home.into_os_string().into_string().ok());
     let mut set = home.map_or_else(RuleSet::new, RuleSet::with_home);
     for file in files {
@@ -53,7 +54,7 @@ fn load(files: &[PathBuf]) -> Result<RuleSet, Failure> {
         let bytes = std::fs::read(file)
             .map_err(|error| Failure::new(format!("can't read {shown}")).cause(error.to_string()).status(1))?;
         let origin = Origin::File { file: OsText::new(file), line: 0, column: 0, layer: Layer::CommandLine };
-        set.load(&RuleFile { origin, text: &bytes, permit: Permit::Everything });
+        how(&mut set, &RuleFile { origin, text: &bytes, permit: Permit::Everything });
         if let Some(broken) = set.broken().first() {
             return Err(Failure::new("a rule file can't be loaded")
                 .cause(text::escape(&broken.cause))
@@ -71,7 +72,9 @@ fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
     if args.shared.json {
         let rules: Vec<_> =
             rules.iter().map(|rule| serde_json::json!({ "rule": rule.statement, "origin": rule.origin })).collect();
-        return json::print(&serde_json::json!({ "schema": "ringfence.dev/v1/rules", "rules": rules }));
+        let broken = broken(&set);
+        json::print(&serde_json::json!({ "schema": "ringfence.dev/v1/rules", "rules": rules, "broken": broken }))?;
+        return Ok(ExitCode::from(u8::from(!broken.is_empty())));
     }
     if rules.is_empty() {
         json::text_out("no rules");
@@ -97,19 +100,7 @@ fn in_force(shared: &Shared) -> Result<RuleSet, Failure> {
 
 /// Changes `rules/default.rules` of the user; refused to a process that runs under Ringfence.
 fn change(args: &ChangeArgs, how: fn(&str, &PrefixRule) -> Result<String, EditError>) -> Result<ExitCode, Failure> {
-    ringfence::under::refuse("changing rules").map_err(|error| Failure::from_error(&error))?;
-    let file = start::home()?.as_path().join("rules").join("default.rules");
-    let shown = text::escape_bytes(file.as_os_str().as_encoded_bytes());
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::new(format!("{shown} can't be changed")).cause(error.to_string());
-    if let Some(parent) = file.parent() {
-        ringfence_config::edit::make_private_directory(parent).map_err(|error| failed(&error))?;
-    }
-    let before = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed(&error)),
-    };
+    let home = start::home()?;
     let rule = PrefixRule {
         pattern: args.pattern.iter().cloned().map(Alternatives::One).collect(),
         decision: args.decision.into(),
@@ -118,25 +109,45 @@ fn change(args: &ChangeArgs, how: fn(&str, &PrefixRule) -> Result<String, EditEr
         not_matches: Vec::new(),
         origin: Origin::flag("rules"),
     };
-    let after = how(&before, &rule).map_err(|error| {
-        Failure::from_error(&error).origin(Origin::File {
-            file: OsText::new(&file),
+    let file = always::file(&home).map_err(|error| Failure::from_error(&error))?;
+    let changed = always::change(&home, |text| how(text, &rule)).map_err(|error| match &error {
+        AlwaysError::File(error) => start::config_failure(error),
+        AlwaysError::Edit { cause, .. } => Failure::from_error(cause).origin(Origin::File {
+            file: OsText::new(file.as_path()),
             line: 0,
             column: 0,
             layer: Layer::User,
-        })
+        }),
+        other => Failure::from_error(other),
     })?;
-    replace_file(&file, &after).map_err(|error| failed(&error))?;
-    eprintln!("ringfence: wrote {shown}");
+    match changed {
+        true => eprintln!("ringfence: wrote {}", file.display()),
+        false => eprintln!("ringfence: nothing to change in {}", file.display()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs every example; exit status 1 if one doesn't show what it should.
+/// Runs every example; exit status 1 if one doesn't show what it should, or if a file that should count doesn't load.
 fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
-    let set = if args.files.is_empty() { in_force(&Shared::default())? } else { load(&args.files)? };
-    let paint = Paint::stdout();
+    let set = match args.files.as_slice() {
+        [] => in_force(&Shared::default())?,
+        files => load(files, RuleSet::load_untested)?,
+    };
     let reports = run_examples(&set);
-    let mut failed = 0usize;
+    let failed = reports.iter().filter(|report| report.outcome != ExampleOutcome::Ok).count();
+    let passed = reports.len() - failed;
+    let status = ExitCode::from(u8::from(failed > 0 || !set.broken().is_empty()));
+    if args.json {
+        json::print(&serde_json::json!({
+            "schema": "ringfence.dev/v1/rules-test",
+            "examples": reports,
+            "passed": passed,
+            "failed": failed,
+            "broken": broken(&set),
+        }))?;
+        return Ok(status);
+    }
+    let paint = Paint::stdout();
     for report in &reports {
         let wanted = if report.should_match { "matches" } else { "doesn't match" };
         let (word, says) = match report.outcome {
@@ -144,9 +155,16 @@ fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
             ExampleOutcome::NotMatched => (paint.bad("FAILED"), "should match, and doesn't"),
             ExampleOutcome::Matched => (paint.bad("FAILED"), "shouldn't match, and does"),
         };
-        failed += usize::from(report.outcome != ExampleOutcome::Ok);
         json::text_out(&format!("{word}  `{}` {says}  [{}]", text::escape(&report.example), report.origin));
     }
-    json::text_out(&format!("{} passed, {failed} failed", reports.len() - failed));
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    for one in set.broken() {
+        json::text_out(&format!("{}  {}  [{}]", paint.bad("BROKEN"), text::escape(&one.cause), one.origin));
+    }
+    json::text_out(&format!("{passed} passed, {failed} failed"));
+    Ok(status)
+}
+
+/// The files that couldn't be loaded, for documents.
+fn broken(set: &RuleSet) -> Vec<serde_json::Value> {
+    set.broken().iter().map(|one| serde_json::json!({ "origin": one.origin, "cause": one.cause })).collect()
 }

@@ -13,7 +13,7 @@ use ringfence_config::{Places, ProjectLayer};
 use ringfence_model::AbsPath;
 use ringfence_model::report::status;
 use ringfence_model::settings::Trust;
-use ringfence_policy::presets;
+use ringfence_policy::presets::{self, Preset};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -101,67 +101,117 @@ pub fn permissions(args: &PermissionsArgs) -> Result<ExitCode, Failure> {
     if let Some(id) = &args.withdraw {
         return withdraw(id);
     }
-    let ready = start::ready(&args.shared, &[])?;
-    let settings = &ready.resolved.settings;
-    let Some(name) = &args.preset else {
-        let now = presets::of(settings.sandbox_mode.value, settings.approval_policy.value);
-        if args.shared.json {
-            let presets: Vec<_> = presets::PRESETS
-                .iter()
-                .map(|preset| {
-                    let (mode, policy) = (preset.mode.to_string(), preset.policy.to_string());
-                    serde_json::json!({ "name": preset.name, "sandbox_mode": mode, "approval_policy": policy, "about": preset.about })
-                })
-                .collect();
-            return json::print(&serde_json::json!({
-                "schema": "ringfence.dev/v1/permissions",
-                "sandbox_mode": settings.sandbox_mode.clone().map(|mode| mode.to_string()),
-                "approval_policy": settings.approval_policy.clone().map(|policy| policy.to_string()),
-                "preset": now.map(|now| now.name),
-                "presets": presets,
-                "grants": of_sessions()?,
-            }));
-        }
-        let paint = Paint::stdout();
-        let rows: Vec<Vec<String>> = presets::PRESETS
-            .iter()
-            .map(|preset| {
-                let mark = if now.is_some_and(|now| now.name == preset.name) { "*" } else { " " };
-                vec![
-                    format!("{mark} {}", preset.name),
-                    preset.mode.to_string(),
-                    preset.policy.to_string(),
-                    preset.about.to_owned(),
-                ]
-            })
-            .collect();
-        json::text_out(&format!(
-            "sandbox {} [{}], approvals {} [{}]\n",
-            settings.sandbox_mode.value,
-            settings.sandbox_mode.origin,
-            settings.approval_policy.value,
-            settings.approval_policy.origin
-        ));
-        json::text_out(table::columns(&rows, "").trim_end());
-        grants(paint)?;
-        return Ok(ExitCode::SUCCESS);
-    };
-    let Some(preset) = presets::by_name(name) else {
-        let names: Vec<_> = presets::PRESETS.iter().map(|preset| format!("`{}`", preset.name)).collect();
-        return Err(Failure::new(format!("there is no preset `{}`", ringfence_model::text::escape(name)))
-            .hint(format!("use {}", names.join(", "))));
-    };
-    refuse("switching permissions")?;
-    let file = user_file()?;
-    for (key, value) in [("sandbox_mode", preset.mode.to_string()), ("approval_policy", preset.policy.to_string())] {
-        change_file(&file, &[key.to_owned()], &Change::Set(value)).map_err(|error| start::config_failure(&error))?;
+    if args.preset.is_some() || args.forget {
+        refuse("switching permissions")?;
     }
-    // What holds after it may be something else: a project or an administrator may be stricter.
+    match &args.preset {
+        Some(name) => {
+            let preset = preset(name)?;
+            switch(args, &allowed(&args.shared, preset)?, Some(preset))
+        }
+        None if args.forget => switch(args, &start::ready(&args.shared, &[])?, None),
+        None => show_permissions(args, &start::ready(&args.shared, &[])?),
+    }
+}
+
+/// What would hold with the preset. One that requirements don't allow is rejected before anything is written; one that they
+/// do allow can be set even where what is set now isn't allowed.
+fn allowed(shared: &Shared, preset: &Preset) -> Result<Ready, Failure> {
+    let chosen = Shared {
+        sandbox: Some(preset.mode.to_string()),
+        ask_for_approval: Some(preset.policy.to_string()),
+        full_auto: false,
+        yolo: false,
+        ..shared.clone()
+    };
+    start::ready(&chosen, &[]).map_err(|failure| failure.hint("nothing was written; choose a preset that is allowed"))
+}
+
+fn preset(name: &str) -> Result<&'static Preset, Failure> {
+    presets::by_name(name).ok_or_else(|| {
+        let names: Vec<_> = presets::PRESETS.iter().map(|preset| format!("`{}`", preset.name)).collect();
+        Failure::new(format!("there is no preset `{}`", ringfence_model::text::escape(name)))
+            .hint(format!("use {}", names.join(", ")))
+    })
+}
+
+/// Writes a preset into the user's settings, or takes this project's back.
+fn switch(args: &PermissionsArgs, ready: &Ready, preset: Option<&Preset>) -> Result<ExitCode, Failure> {
+    let file = user_file()?;
+    let root = &ready.facts.project_root;
+    let failed = |error| start::config_failure(&error);
+    let changes = match preset {
+        Some(preset) => [preset.mode.to_string(), preset.policy.to_string()].map(Change::Set),
+        None => [Change::Unset, Change::Unset],
+    };
+    for (key, change) in ["sandbox_mode", "approval_policy"].into_iter().zip(&changes) {
+        if args.everywhere {
+            change_file(&file, &[key.to_owned()], change).map_err(failed)?;
+        } else {
+            change_file(&file, &edit::of_project(&file, root, key).map_err(failed)?, change).map_err(failed)?;
+        }
+    }
+    // What holds after it may be something else: a profile, a project or an administrator may say otherwise.
     let after = start::ready(&args.shared, &[])?.resolved.settings;
     eprintln!(
-        "ringfence: sandbox {} [{}], approvals {} [{}]",
-        after.sandbox_mode.value, after.sandbox_mode.origin, after.approval_policy.value, after.approval_policy.origin
+        "ringfence: {}: sandbox {} [{}], approvals {} [{}]",
+        root.display(),
+        after.sandbox_mode.value,
+        after.sandbox_mode.origin,
+        after.approval_policy.value,
+        after.approval_policy.origin
     );
+    if let Some(preset) = preset
+        && (after.sandbox_mode.value, after.approval_policy.value) != (preset.mode, preset.policy)
+    {
+        eprintln!("ringfence: that isn't `{}`: what is named in brackets holds over your own settings", preset.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_permissions(args: &PermissionsArgs, ready: &Ready) -> Result<ExitCode, Failure> {
+    let settings = &ready.resolved.settings;
+    let now = presets::of(settings.sandbox_mode.value, settings.approval_policy.value);
+    if args.shared.json {
+        let presets: Vec<_> = presets::PRESETS
+            .iter()
+            .map(|preset| {
+                let (mode, policy) = (preset.mode.to_string(), preset.policy.to_string());
+                serde_json::json!({ "name": preset.name, "sandbox_mode": mode, "approval_policy": policy, "about": preset.about })
+            })
+            .collect();
+        return json::print(&serde_json::json!({
+            "schema": "ringfence.dev/v1/permissions",
+            "sandbox_mode": settings.sandbox_mode.clone().map(|mode| mode.to_string()),
+            "approval_policy": settings.approval_policy.clone().map(|policy| policy.to_string()),
+            "preset": now.map(|now| now.name),
+            "presets": presets,
+            "grants": of_sessions()?,
+        }));
+    }
+    let paint = Paint::stdout();
+    let rows: Vec<Vec<String>> = presets::PRESETS
+        .iter()
+        .map(|preset| {
+            let mark = if now.is_some_and(|now| now.name == preset.name) { "*" } else { " " };
+            vec![
+                format!("{mark} {}", preset.name),
+                preset.mode.to_string(),
+                preset.policy.to_string(),
+                preset.about.to_owned(),
+            ]
+        })
+        .collect();
+    json::text_out(&format!(
+        "{}: sandbox {} [{}], approvals {} [{}]\n",
+        ready.facts.project_root.display(),
+        settings.sandbox_mode.value,
+        settings.sandbox_mode.origin,
+        settings.approval_policy.value,
+        settings.approval_policy.origin
+    ));
+    json::text_out(table::columns(&rows, "").trim_end());
+    grants(paint)?;
     Ok(ExitCode::SUCCESS)
 }
 

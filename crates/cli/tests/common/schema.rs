@@ -40,7 +40,14 @@ fn embedded(kind: &str) -> Option<&'static str> {
         "approval-request",
         "approval-answer",
         "rules-check",
-        "permissions"
+        "permissions",
+        "rules",
+        "rules-test",
+        "setting",
+        "apply",
+        "import",
+        "policy-bundle",
+        "policy-status"
     )
 }
 

@@ -13,7 +13,7 @@ pub use cloud::{CachedError, PolicyCache, Service, cached};
 pub use files::read_owned;
 pub use files::{Descriptor, Machine};
 pub use preferences::Preference;
-pub use project::{Contents, ProjectChange, ProjectLayer, Record, accept, find as project};
+pub use project::{Contents, ProjectChange, ProjectLayer, Record, accept, chain};
 pub use trusted::TrustedError;
 
 use crate::error::{ConfigError, Problem};
@@ -188,6 +188,28 @@ pub fn gather(request: &Request, world: &dyn World) -> Result<Gathered, ConfigEr
         project_layer,
         notices,
     })
+}
+
+/// The project that a start would find. A source that can't be read says nothing of it, so that this can be told while
+/// settings are broken.
+#[must_use]
+pub fn project(request: &Request, world: &dyn World) -> ProjectFacts {
+    let places = &request.places;
+    let own = |file: &Path, layer| read(world, file, layer).ok().flatten();
+    let user = match request.ignore_user {
+        true => None,
+        false => own(&places.home.as_path().join("config.toml"), Layer::User),
+    };
+    let documents = [
+        own(&places.system.join("config.toml"), Layer::System),
+        user,
+        requirements::trusted(world, &managed_file(places), Layer::Managed).ok().flatten(),
+        requirements::preference(world, "config_toml_base64", Layer::ManagedPreferences).ok().flatten(),
+    ];
+    let flags = request.flags.table();
+    let tables: Vec<&Table> =
+        documents.iter().flatten().map(|document| &document.table).chain(std::iter::once(&flags)).collect();
+    project::find(&request.cwd, &project::markers(&tables), world)
 }
 
 /// Where `managed_config.toml` lies: beside the system's settings; on Windows in the user's Ringfence home.

@@ -87,8 +87,9 @@ pub fn find(cwd: &AbsPath, markers: &[String], world: &dyn World) -> ProjectFact
     ProjectFacts { root: cwd.clone(), version_controlled: false }
 }
 
-/// The directories from the project's root down to the working directory.
-fn chain(cwd: &AbsPath, root: &AbsPath) -> Vec<AbsPath> {
+/// The directories from the project's root down to the working directory: where a project may have settings and rules.
+#[must_use]
+pub fn chain(cwd: &AbsPath, root: &AbsPath) -> Vec<AbsPath> {
     let mut chain = Vec::new();
     let mut directory = Some(cwd.clone());
     while let Some(here) = directory.filter(|here| here.is_within(root)) {

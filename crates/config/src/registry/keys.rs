@@ -1,6 +1,6 @@
 //! The rows of the key registry, in the order of the reference.
 
-use super::Fallback::{Depends, EmptyList, EmptyTable, Unset};
+use super::Fallback::{Depends, EmptyList, EmptyTable, Texts, Unset};
 use super::Kind::{
     AbsolutePath, Choice, Duration, Either, Exporter, Integer, List, Map, Path, PathGlob, Policy, Seconds, Size, Text,
 };
@@ -101,7 +101,7 @@ pub const KEYS: &[Key] = &[
     own(
         "project_root_markers",
         TEXTS,
-        Depends("[\".git\"]"),
+        Texts(&[".git"]),
         "Names that mark the root of a project; its nearest directory upwards that has one is the root.",
     ),
     own(
@@ -522,6 +522,23 @@ pub const KEYS: &[Key] = &[
     own("cloud.url", Text, Unset, "Address of the policy service."),
     own("cloud.audience", Text, Unset, "Audience that policy bundles must name."),
     own("projects.*.trust_level", Choice(&["trusted", "untrusted"]), Unset, "Whether the project is trusted."),
+    sec(
+        "projects.*.sandbox_mode",
+        Choice(MODES),
+        Unset,
+        Ignored,
+        O::Words(MODES),
+        "The sandbox mode in this project: holds over `sandbox_mode` of the same file. `ringfence permissions PRESET` \
+         writes it.",
+    ),
+    sec(
+        "projects.*.approval_policy",
+        Policy,
+        Unset,
+        Ignored,
+        O::Policy,
+        "When a person is asked in this project: holds over `approval_policy` of the same file.",
+    ),
     own(
         "projects.*.allow_project_overrides",
         TEXTS,

@@ -72,6 +72,8 @@ pub enum Fallback {
     Integer(i64),
     /// Text.
     Text(&'static str),
+    /// A list of texts.
+    Texts(&'static [&'static str]),
     /// An empty list.
     EmptyList,
     /// An empty table.
@@ -262,6 +264,9 @@ impl Fallback {
             Self::Bool(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),
             Self::Text(text) => format!("\"{text}\""),
+            Self::Texts(texts) => {
+                format!("[{}]", texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", "))
+            }
             Self::EmptyList => "[]".into(),
             Self::EmptyTable => "{}".into(),
             Self::Depends(text) => (*text).into(),

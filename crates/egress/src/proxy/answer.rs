@@ -4,7 +4,7 @@ use super::phases::{Failure, Stop};
 use crate::policy::Refusal;
 use crate::resolve::ResolveError;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
@@ -44,6 +44,16 @@ pub(crate) fn refused(refusal: &Refusal, after: After) -> Response<Body> {
 /// 400, and the connection is closed.
 pub(crate) fn malformed(why: &str) -> Response<Body> {
     answer(StatusCode::BAD_REQUEST, "malformed-request", json("malformed-request", why), After::Close)
+}
+
+/// 407: the client must show the listener's credential.
+pub(crate) fn unauthenticated(after: After) -> Response<Body> {
+    let why = "this proxy serves one sandbox, whose proxy variables hold its user name and password";
+    let mut response =
+        answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "unauthenticated", json("unauthenticated", why), after);
+    let challenge = HeaderValue::from_static("Basic realm=\"ringfence\"");
+    response.headers_mut().insert(PROXY_AUTHENTICATE, challenge);
+    response
 }
 
 /// 502 or 504.

@@ -3,6 +3,7 @@
 use super::answer::{self, Body};
 use super::{Visit, connect, forward};
 use crate::gate::{Fault, Gate, MAX_HEAD, MAX_HEADERS, STAND_IN_HOST};
+use http::header::PROXY_AUTHORIZATION;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,23 +19,23 @@ pub(crate) type ClientIo = TokioIo<Gate<TcpStream>>;
 
 /// Serves one client connection until it ends or becomes a tunnel.
 pub(crate) async fn serve(visit: Visit, stream: TcpStream) {
-    let gate = Gate::new(stream);
+    let limits = visit.session.limits;
+    let gate = Gate::watching(stream, limits.half_open);
     let fault = gate.fault();
-    let head = visit.session.limits.head;
     let client = Arc::new(forward::Client::new(visit));
     let service = service_fn(|request| {
         let (client, fault) = (Arc::clone(&client), Arc::clone(&fault));
         async move { Ok::<_, Infallible>(handle(client, &fault, request).await) }
     });
     // An error here is the client's own end of the connection: what it asked for is recorded by then.
-    let _ = server(head).serve_connection(TokioIo::new(gate), service).with_upgrades().await;
+    let _ = server(limits.head).half_close(true).serve_connection(TokioIo::new(gate), service).with_upgrades().await;
 }
 
 /// HTTP/1 towards clients, in the open and inside opened TLS: `head` is the time for a request's head.
 pub(crate) fn server(head: Duration) -> hyper::server::conn::http1::Builder {
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(head).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD * 2);
-    server.half_close(true).auto_date_header(false);
+    server.auto_date_header(false);
     server
 }
 
@@ -44,11 +45,32 @@ async fn handle(client: Arc<forward::Client>, fault: &Fault, request: Request<In
     {
         return malformed(&client.visit, "", why);
     }
+    if let Some(credential) = &client.visit.credential
+        && !request.headers().get(PROXY_AUTHORIZATION).is_some_and(|given| credential.admits_basic(given))
+    {
+        return unauthenticated(&client.visit, &request);
+    }
     if request.method() == Method::CONNECT {
         connect::serve(&client.visit, request).await
     } else {
         forward::plain(&client, fault, request).await
     }
+}
+
+/// Records and answers a client that didn't show the listener's credential. Nothing it asked for is looked at.
+fn unauthenticated<B>(visit: &Visit, request: &Request<B>) -> Response<Body> {
+    let host = request.uri().host().map(ringfence_model::text::escape).unwrap_or_default();
+    let (protocol, after) = match *request.method() {
+        // Its client may have sent bytes for the tunnel already.
+        Method::CONNECT => (NetworkProtocol::Https, answer::After::Close),
+        _ => (NetworkProtocol::Http, answer::After::Keep),
+    };
+    let port = request.uri().port_u16().unwrap_or(0);
+    let mut record = visit.proxy.recorder.open_text(&visit.session.name, protocol, host, port);
+    record.event.method = Some(request.method().to_string());
+    record.unauthenticated();
+    record.event.status = Some(407);
+    answer::unauthenticated(after)
 }
 
 /// Records and answers what can't be judged.

@@ -7,7 +7,8 @@
 //!    └────────────────────────────── record: always runs ──────────────────────────┘
 //! ```
 //!
-//! *Accept* bounds the number of connections per sandbox. *Identify*: a listener belongs to one [`Session`]. *Parse* is
+//! *Accept* bounds the number of connections per sandbox. *Identify*: a listener belongs to one [`Session`]; where
+//! others can reach it, the client shows a [`Credential`] before anything is parsed any further. *Parse* is
 //! strict ([`crate::gate`], [`crate::socks`], [`crate::host`]). *Decide* is pure, or asks. *Resolve and pin* looks the
 //! name up once and judges every address; *connect* can only be called with what was pinned. *Record* happens when the
 //! record is dropped.
@@ -36,6 +37,7 @@ pub use session::{Limits, Session, SessionOptions};
 pub(crate) use upgrade::finish;
 pub use upstream::{UpstreamError, UpstreamProxy};
 
+use crate::credential::Credential;
 use crate::event::{Metrics, Recorder, Sink};
 use crate::resolve::Resolve;
 use std::sync::Arc;
@@ -64,6 +66,21 @@ pub enum Speaks {
     Socks5,
 }
 
+/// How connections are taken from a listener.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// What it speaks.
+    pub speaks: Speaks,
+    /// What every client must show first. None where only one sandbox can reach the listener.
+    pub credential: Option<Credential>,
+}
+
+impl From<Speaks> for Door {
+    fn from(speaks: Speaks) -> Self {
+        Self { speaks, credential: None }
+    }
+}
+
 impl Proxy {
     /// A proxy that reports to `sink`. `upstream` is the host's own proxy, used only by sessions that allow it.
     #[must_use]
@@ -87,7 +104,9 @@ impl Proxy {
     }
 
     /// Serves connections of one sandbox until its session is closed or the task is dropped.
-    pub async fn serve(self: Arc<Self>, session: Arc<Session>, listener: TcpListener, speaks: Speaks) {
+    pub async fn serve(self: Arc<Self>, session: Arc<Session>, listener: TcpListener, door: impl Into<Door>) {
+        let Door { speaks, credential } = door.into();
+        let credential = credential.map(Arc::new);
         let mut tasks = tokio::task::JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -97,7 +116,8 @@ impl Proxy {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    if let Some(visit) = self.admit(&session) {
+                    if let Some(mut visit) = self.admit(&session) {
+                        visit.credential.clone_from(&credential);
                         let _ = stream.set_nodelay(true);
                         tasks.spawn(visit.run(stream, speaks));
                     }
@@ -118,7 +138,8 @@ impl Proxy {
         };
         metrics.open.fetch_add(1, Relaxed);
         let open = Open { metrics: Arc::clone(metrics), _permit: permit };
-        Some(Visit { proxy: Arc::clone(self), session: Arc::clone(session), _open: Arc::new(open) })
+        let (proxy, session) = (Arc::clone(self), Arc::clone(session));
+        Some(Visit { proxy, session, credential: None, _open: Arc::new(open) })
     }
 }
 
@@ -127,6 +148,8 @@ impl Proxy {
 pub(crate) struct Visit {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) session: Arc<Session>,
+    /// What its client must show before anything is done for it.
+    pub(crate) credential: Option<Arc<Credential>>,
     /// Held while anything of the connection lives, also a tunnel that grew out of it.
     pub(crate) _open: Arc<Open>,
 }

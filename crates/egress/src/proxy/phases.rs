@@ -145,9 +145,10 @@ pub(crate) async fn decide(
 /// Resolve and pin: one lookup, every address judged; one that may not be reached refuses them all.
 pub(crate) async fn pin(visit: &Visit, decided: &Decided) -> Result<Pinned, Stop> {
     let Decided { target, protocol } = decided;
+    let limit = visit.session.limits.lookup;
     let addresses = match &target.host {
         Host::Address(address) => vec![*address],
-        Host::Name(name) => match resolve::addresses(visit.proxy.resolver.as_ref(), name).await {
+        Host::Name(name) => match resolve::addresses(visit.proxy.resolver.as_ref(), name, limit).await {
             Ok(addresses) => addresses,
             // Behind a proxy of the host that resolves by itself, names need not be known here.
             Err(_) if visit.upstream().is_some() => Vec::new(),

@@ -18,6 +18,8 @@ pub struct Limits {
     pub connections: usize,
     /// Time for a request's head, and for a kept connection to send the next.
     pub head: Duration,
+    /// Time to look a name up.
+    pub lookup: Duration,
     /// Time to connect to all addresses of a host together.
     pub connect: Duration,
     /// Time for an origin to begin its answer.
@@ -35,6 +37,7 @@ impl Default for Limits {
         Self {
             connections: 8192,
             head: Duration::from_secs(60),
+            lookup: Duration::from_secs(15),
             connect: Duration::from_secs(20),
             answer: Duration::from_secs(300),
             half_open: Duration::from_secs(300),

@@ -57,11 +57,8 @@ impl UpstreamProxy {
         };
         let target = Target::parse(authority, Some(80)).map_err(UpstreamError::Address)?;
         let authorization = user.and_then(|user| {
-            let mut value = http::HeaderValue::try_from(format!(
-                "Basic {}",
-                crate::text::base64(&crate::text::percent_decode(user))
-            ))
-            .ok()?;
+            let basic = crate::credential::basic(user);
+            let mut value = http::HeaderValue::try_from(format!("Basic {basic}")).ok()?;
             value.set_sensitive(true);
             Some(value)
         });

@@ -76,11 +76,15 @@ pub(super) fn read(packet: &[u8]) -> Option<Seen> {
 
 /// What a datagram carries, of a packet that [`read`] has found to be one.
 pub(super) fn datagram(packet: &[u8]) -> Option<&[u8]> {
-    let payload = match packet.first()? >> 4 {
+    Some(UdpPacket::new_checked(carried(packet)?).ok()?.payload())
+}
+
+/// What an IP packet that [`read`] has read carries.
+fn carried(packet: &[u8]) -> Option<&[u8]> {
+    Some(match packet.first()? >> 4 {
         4 => Ipv4Packet::new_checked(packet).ok()?.payload(),
         _ => Ipv6Packet::new_checked(packet).ok()?.payload(),
-    };
-    Some(UdpPacket::new_checked(payload).ok()?.payload())
+    })
 }
 
 /// Gives a TCP packet that [`read`] has read other addresses, of the same family.
@@ -150,11 +154,7 @@ pub(super) fn refusal(packet: &[u8], seen: &Seen, answer: Answer) -> Option<Vec<
 
 /// The end of a connection, as its other side would send it.
 fn reset(packet: &[u8], seen: &Seen) -> Option<Vec<u8>> {
-    let payload = match packet.first()? >> 4 {
-        4 => Ipv4Packet::new_checked(packet).ok()?.payload(),
-        _ => Ipv6Packet::new_checked(packet).ok()?.payload(),
-    };
-    let tcp = TcpPacket::new_checked(payload).ok()?;
+    let tcp = TcpPacket::new_checked(carried(packet)?).ok()?;
     let (seq_number, ack_number) = if tcp.ack() {
         (tcp.ack_number(), None)
     } else {

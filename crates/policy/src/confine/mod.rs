@@ -9,7 +9,7 @@ pub use writable::SYSTEM_SETTINGS;
 
 use crate::environment;
 use ringfence_model::confinement::{
-    EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ReadBase, Reads, Tmp, UnixSockets,
+    EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ProxyListeners, ReadBase, Reads, Tmp, UnixSockets,
 };
 use ringfence_model::facts::GitFacts;
 use ringfence_model::mode::GitAccess;
@@ -250,6 +250,7 @@ fn network(settings: &Settings, request: &Request, mode: SandboxMode) -> Sourced
         http_port: network.managed.http_port.value,
         socks_port: if network.managed.enable_socks5.value { network.managed.socks_port.value } else { 0 },
         transparent: network.managed.transparent.value,
+        listeners: ProxyListeners::Inside,
     };
     if let Some(origin) = &request.granted.outside {
         return Sourced::new(NetworkWish::On, origin.clone());

@@ -4,7 +4,7 @@
 //! that is over is left aside; anything else is a denial.
 
 use super::json::{Id, MAX_ANSWER, parse, request_document};
-use super::{Approver, Asked, NoAnswer};
+use super::{Approver, Asked, NoAnswer, Over};
 use ringfence_model::grant::Answer;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -161,7 +161,7 @@ impl Channel {
             return Err(NoAnswer::Timeout);
         }
         loop {
-            let line = self.line(deadline)?;
+            let line = self.line(deadline, &asked.over)?;
             let line = std::str::from_utf8(&line)
                 .map_err(|_| NoAnswer::Garbage { who: WHO.to_owned(), why: "it isn't UTF-8".to_owned() })?;
             let late = serde_json::from_str(line).is_ok_and(|Named { id }| self.over.contains(&id));
@@ -172,7 +172,7 @@ impl Channel {
     }
 
     /// The next whole line.
-    fn line(&mut self, deadline: Option<Instant>) -> Result<Vec<u8>, NoAnswer> {
+    fn line(&mut self, deadline: Option<Instant>, over: &Over) -> Result<Vec<u8>, NoAnswer> {
         loop {
             if let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
                 let rest = self.begun.split_off(end + 1);
@@ -183,8 +183,15 @@ impl Channel {
                 let why = format!("a line is longer than {MAX_ANSWER} bytes");
                 return Err(NoAnswer::Garbage { who: WHO.to_owned(), why });
             }
-            if !self.answers.wait(deadline).map_err(failed)? {
-                return Err(NoAnswer::Timeout);
+            let mut is_there = false;
+            while !is_there {
+                if over.is_over() {
+                    return Err(NoAnswer::Over);
+                }
+                is_there = self.answers.wait(over.look_again(deadline)).map_err(failed)?;
+                if !is_there && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Err(NoAnswer::Timeout);
+                }
             }
             let mut bytes = [0; 4096];
             let read = match self.answers.take(&mut bytes) {

@@ -3,11 +3,13 @@
 mod channel;
 mod gate;
 mod json;
+mod over;
 mod program;
 
 pub use channel::JsonApprover;
 pub use gate::{BURST, Gate, WINDOW};
 pub use json::{read_answer, request_document};
+pub use over::Over;
 pub use program::ProgramApprover;
 
 use ringfence_model::action::Action;
@@ -31,6 +33,8 @@ pub struct Asked {
     pub cwd: AbsPath,
     /// The mode, policy and reviewer text in force.
     pub under: Under,
+    /// Whether it still matters. An approver that waits looks at it, and gives up with [`NoAnswer::Over`].
+    pub over: Over,
 }
 
 /// The settings that a reviewer sees.
@@ -66,6 +70,9 @@ pub enum NoAnswer {
     /// The time for an answer is over.
     #[error("no answer came in time")]
     Timeout,
+    /// What raised the question has ended.
+    #[error("what raised the question has ended")]
+    Over,
     /// Whoever was asked went away.
     #[error("{who} ended without an answer")]
     Gone {

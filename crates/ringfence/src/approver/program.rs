@@ -10,7 +10,7 @@ use ringfence_model::grant::Answer;
 use ringfence_model::{AbsPath, OsText};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Variables a reviewing program keeps: none that could make it load or run something.
@@ -82,10 +82,16 @@ impl Approver for ProgramApprover {
                 let _ = send.send(read.map(|_| text));
             });
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(output) = receive.recv_timeout(left) else {
-            end(&mut child);
-            return Err(NoAnswer::Timeout);
+        let output = loop {
+            let until = asked.over.look_again(Some(deadline)).unwrap_or(deadline);
+            match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(output) => break output,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !asked.over.is_over() => {}
+                Err(_) => {
+                    end(&mut child);
+                    return Err(if asked.over.is_over() { NoAnswer::Over } else { NoAnswer::Timeout });
+                }
+            }
         };
         let status = wait_until(&mut child, deadline);
         let text = output.map_err(|cause| self.failed(cause))?;

@@ -6,6 +6,7 @@ use crate::approver::{Approver, Asked, NoAnswer};
 use ringfence_model::AbsPath;
 use ringfence_model::grant::{Answer, Lasts};
 use std::io;
+use std::time::{Duration, Instant};
 
 /// A terminal: what the approver needs of one.
 pub trait Tty: Send + Sync {
@@ -23,6 +24,12 @@ pub trait Taken {
 
     /// Throws away what was typed or pasted so far.
     fn drain(&mut self) -> io::Result<()>;
+
+    /// Waits until something is typed, at most this long. False: nothing was.
+    fn wait(&mut self, limit: Duration) -> io::Result<bool> {
+        let _ = limit;
+        Ok(true)
+    }
 
     /// What was typed, as it came; empty at the end of input.
     fn keys(&mut self) -> io::Result<Vec<u8>>;
@@ -46,18 +53,19 @@ impl<T: Tty> TerminalApprover<T> {
 
     fn put(&self, asked: &Asked) -> Result<Answer, NoAnswer> {
         let look = self.tty.look();
+        let one = std::slice::from_ref(asked);
         let mut taken = self.tty.take().map_err(failed)?;
-        show_all(taken.as_mut(), &render::question(asked, look), look)?;
+        show_all(taken.as_mut(), &render::question(asked, look), look, one)?;
         // What was typed before the question was there is no answer to it.
         taken.drain().map_err(failed)?;
         let offers = &asked.question.offers;
         loop {
-            match next_key(taken.as_mut())? {
+            match next_key(taken.as_mut(), one)? {
                 Key::Yes => return Ok(Answer::Once),
                 Key::No => return Ok(Answer::No { say: None }),
                 Key::Quit => return Ok(Answer::Abort),
                 Key::Session => {
-                    if let Some(offer) = self.session(taken.as_mut(), &session_offers(offers))? {
+                    if let Some(offer) = self.session(taken.as_mut(), &session_offers(offers), one)? {
                         return Ok(Answer::Offer { offer });
                     }
                 }
@@ -78,7 +86,7 @@ impl<T: Tty> TerminalApprover<T> {
     }
 
     /// Which of the offers for this session: asked for where there are several.
-    fn session(&self, taken: &mut dyn Taken, offers: &[usize]) -> Result<Option<usize>, NoAnswer> {
+    fn session(&self, taken: &mut dyn Taken, offers: &[usize], asked: &[Asked]) -> Result<Option<usize>, NoAnswer> {
         match offers {
             [] => {
                 taken.show("  not offered for this one\r\n").map_err(failed)?;
@@ -88,7 +96,7 @@ impl<T: Tty> TerminalApprover<T> {
             several => {
                 taken.show("  which? type its number, or n to go back\r\n").map_err(failed)?;
                 loop {
-                    match next_key(taken)? {
+                    match next_key(taken, asked)? {
                         Key::Digit(digit) => {
                             if let Some(offer) = several.get(digit.saturating_sub(1)) {
                                 return Ok(Some(*offer));
@@ -149,10 +157,10 @@ impl<T: Tty> TerminalApprover<T> {
     pub fn ask_trust(&self, root: &AbsPath, changes: &[String]) -> Result<Said, NoAnswer> {
         let look = self.tty.look();
         let mut taken = self.tty.take().map_err(failed)?;
-        show_all(taken.as_mut(), &render::trust(root, changes, look), look)?;
+        show_all(taken.as_mut(), &render::trust(root, changes, look), look, &[])?;
         taken.drain().map_err(failed)?;
         loop {
-            match next_key(taken.as_mut())? {
+            match next_key(taken.as_mut(), &[])? {
                 Key::Yes => return Ok(Said::Trusted),
                 Key::No => return Ok(Said::Untrusted),
                 Key::Later => return Ok(Said::Later),
@@ -165,10 +173,10 @@ impl<T: Tty> TerminalApprover<T> {
     fn put_list(&self, asked: &[Asked]) -> Result<Key, NoAnswer> {
         let look = self.tty.look();
         let mut taken = self.tty.take().map_err(failed)?;
-        show_all(taken.as_mut(), &render::list(asked, look), look)?;
+        show_all(taken.as_mut(), &render::list(asked, look), look, asked)?;
         taken.drain().map_err(failed)?;
         loop {
-            if let key @ (Key::Yes | Key::No | Key::Quit | Key::OneByOne) = next_key(taken.as_mut())? {
+            if let key @ (Key::Yes | Key::No | Key::Quit | Key::OneByOne) = next_key(taken.as_mut(), asked)? {
                 return Ok(key);
             }
         }
@@ -177,7 +185,7 @@ impl<T: Tty> TerminalApprover<T> {
 
 /// Shows every line, page by page where there are more than the screen has: the end is never out of sight, and no key
 /// answers before all of it was shown.
-fn show_all(taken: &mut dyn Taken, lines: &[String], look: Look) -> Result<(), NoAnswer> {
+fn show_all(taken: &mut dyn Taken, lines: &[String], look: Look, asked: &[Asked]) -> Result<(), NoAnswer> {
     let page = look.rows.saturating_sub(2).max(4);
     let mut pages = lines.chunks(page).peekable();
     while let Some(lines) = pages.next() {
@@ -191,7 +199,7 @@ fn show_all(taken: &mut dyn Taken, lines: &[String], look: Look) -> Result<(), N
             taken.show("-- there is more: space shows it, q stops the run --\r\n").map_err(failed)?;
             taken.drain().map_err(failed)?;
             loop {
-                match next_key(taken)? {
+                match next_key(taken, asked)? {
                     Key::Next => break,
                     Key::Quit => return Err(NoAnswer::Gone { who: WHO.to_owned() }),
                     _ => {}
@@ -202,8 +210,9 @@ fn show_all(taken: &mut dyn Taken, lines: &[String], look: Look) -> Result<(), N
     Ok(())
 }
 
-fn next_key(taken: &mut dyn Taken) -> Result<Key, NoAnswer> {
+fn next_key(taken: &mut dyn Taken, asked: &[Asked]) -> Result<Key, NoAnswer> {
     loop {
+        wait(taken, asked)?;
         let bytes = taken.keys().map_err(failed)?;
         if bytes.is_empty() {
             return Err(gone());
@@ -217,6 +226,21 @@ fn next_key(taken: &mut dyn Taken) -> Result<Key, NoAnswer> {
             Read::Nothing => {}
         }
     }
+}
+
+/// Waits for a key for as long as any of these questions matters; the person is told when none does any more.
+fn wait(taken: &mut dyn Taken, asked: &[Asked]) -> Result<(), NoAnswer> {
+    let Some(first) = asked.first() else { return Ok(()) };
+    while let Some(until) = first.over.look_again(None) {
+        if asked.iter().all(|asked| asked.over.is_over()) {
+            taken.show("  no answer is needed any more: the command has ended\r\n").map_err(failed)?;
+            return Err(NoAnswer::Over);
+        }
+        if taken.wait(until.saturating_duration_since(Instant::now())).map_err(failed)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn gone() -> NoAnswer {

@@ -11,6 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeInd
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// The controlling terminal.
 #[derive(Debug)]
@@ -85,6 +86,10 @@ impl Taken for Held<'_> {
 
     fn drain(&mut self) -> io::Result<()> {
         Ok(rustix::termios::tcflush(self.file, QueueSelector::IFlush)?)
+    }
+
+    fn wait(&mut self, limit: Duration) -> io::Result<bool> {
+        Ok(ready(self.file, i64::try_from(limit.as_millis()).unwrap_or(i64::MAX / 1_000_000)))
     }
 
     fn keys(&mut self) -> io::Result<Vec<u8>> {

@@ -3,7 +3,7 @@
 
 use super::record::new_id;
 use super::{Session, seconds};
-use crate::approver::{Asked, NoAnswer, Under};
+use crate::approver::{Asked, NoAnswer, Over, Under};
 use crate::grants::{GrantError, SESSION_SECONDS};
 use crate::session::act::Gathered;
 use crate::under::SelfApproval;
@@ -159,6 +159,16 @@ impl Session {
     /// Gets the right to perform an action that the sandbox refused `denials` when it was tried before. A new action with
     /// a verdict of its own, never a quiet retry.
     pub fn authorize_after(&self, action: Action, denials: &[Denial]) -> Result<Authorization, AuthorizeError> {
+        self.authorize_until(action, denials, &Over::default())
+    }
+
+    /// The same, for as long as the answer matters.
+    pub(super) fn authorize_until(
+        &self,
+        action: Action,
+        denials: &[Denial],
+        over: &Over,
+    ) -> Result<Authorization, AuthorizeError> {
         let id = new_id();
         let mut given: Vec<Grant> = Vec::new();
         for _ in 0..3 {
@@ -182,7 +192,7 @@ impl Session {
                 }
                 Verdict::Refuse(_) => return Err(AuthorizeError::Refused(Box::new(decision))),
                 Verdict::Ask(ref question) => {
-                    given.push(self.ask(&id, &action, question, &decision.reasons, &gathered)?);
+                    given.push(self.ask(&id, &action, question, &decision.reasons, &gathered, over)?);
                 }
             }
         }
@@ -197,6 +207,7 @@ impl Session {
         question: &Question,
         reasons: &[Reason],
         gathered: &Gathered,
+        over: &Over,
     ) -> Result<Grant, AuthorizeError> {
         let no_answer = |cause| AuthorizeError::NoAnswer { cause, reasons: reasons.to_vec() };
         if let Some(evidence) = &self.under {
@@ -220,6 +231,7 @@ impl Session {
             reasons: reasons.to_vec(),
             cwd: gathered.facts(None).world.cwd.clone(),
             under: Under::of(self.settings()),
+            over: over.clone(),
         };
         let whom = self.approver.name().to_owned();
         let wish = serde_json::to_string(&question.wish).unwrap_or_default();

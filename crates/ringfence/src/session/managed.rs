@@ -20,6 +20,7 @@ impl Session {
 #[cfg(all(feature = "egress", unix))]
 mod with_proxy {
     use super::{Authorization, Confinement, Flow, PerformError, Report, Session};
+    use crate::approver::Over;
     use crate::network::{Managed, Network, NetworkError, journal, questions};
     use crate::session::perform::Running;
     use ringfence_egress::ask::{Answer, Pending};
@@ -28,7 +29,7 @@ mod with_proxy {
     use ringfence_model::action::{Action, Connect, Placement};
     use ringfence_model::{Denial, Origin};
     use std::sync::mpsc::{self, Receiver};
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     impl Session {
         /// Starts the proxy, runs the command behind it, and ends it with the command.
@@ -136,7 +137,8 @@ mod with_proxy {
                 let protocol = pending.question.protocol.name().to_owned();
                 let action = Action::Connect(Connect { host, port: target.port, protocol });
                 // A yes for the session is the session's: it answers the next question by itself.
-                let answer = match self.authorize(action) {
+                let over = Over::when(Arc::clone(&pending.over));
+                let answer = match self.authorize_until(action, &[], &over) {
                     Ok(_) => Answer::Once,
                     Err(error) => Answer::No(error.to_string()),
                 };

@@ -7,7 +7,6 @@ use crate::grants::{GrantError, Store};
 use crate::under;
 use ringfence_audit::{Journal, Limits, Nowhere, Redactor, Sink};
 use ringfence_config::{ConfigError, Overrides, Places, Request, Resolved};
-use ringfence_model::confinement::NetworkWish;
 use ringfence_model::mode::Reviewer;
 use ringfence_model::{AbsPath, Layer, Origin, OsText, Settings, Sourced, WorldFacts};
 use ringfence_policy::environment;
@@ -144,15 +143,10 @@ impl Session {
     /// `off`, `proxy` or `on`, as the settings have it.
     pub(super) fn network_name(&self) -> &'static str {
         let network = &self.settings().network;
-        let wish = match (network.access.value, network.proxy.value) {
-            (false, _) => NetworkWish::Off,
-            (true, true) => NetworkWish::Proxy { http_port: 0, socks_port: 0, transparent: false },
-            (true, false) => NetworkWish::On,
-        };
-        match wish {
-            NetworkWish::Off => "off",
-            NetworkWish::Proxy { .. } => "proxy",
-            NetworkWish::On => "on",
+        match (network.access.value, network.proxy.value) {
+            (false, _) => "off",
+            (true, true) => "proxy",
+            (true, false) => "on",
         }
     }
 }

@@ -3,9 +3,10 @@
 //! A folder or file that is there and can't be read counts as broken: whatever it forbids would be lost otherwise.
 
 use crate::facts::Start;
+use ringfence_config::gather::chain;
 use ringfence_config::{Places, ProjectLayer, Resolved};
 use ringfence_model::requirements::RequiredDecision;
-use ringfence_model::{AbsPath, Layer, Notice, Origin, OsText};
+use ringfence_model::{Layer, Notice, Origin, OsText};
 use ringfence_rules::{Alternatives, Broken, Decision, Permit, RequirementRule, RuleFile, RuleSet};
 use std::fs;
 use std::io::{self, Read};
@@ -63,7 +64,7 @@ fn folders(start: &Start, resolved: &Resolved, ignore_user: bool) -> Vec<(PathBu
     if resolved.project_layer == ProjectLayer::Read {
         let may_allow = resolved.settings.project_overrides.iter().any(|key| key.value == "rules.allow");
         let permit = if may_allow { Permit::Everything } else { Permit::TightenOnly };
-        for dir in chain(&resolved.project.root, &start.cwd) {
+        for dir in chain(&start.cwd, &resolved.project.root) {
             folders.push((dir.as_path().join(".ringfence/rules"), Layer::Project, permit));
         }
     }
@@ -71,18 +72,6 @@ fn folders(start: &Start, resolved: &Resolved, ignore_user: bool) -> Vec<(PathBu
     let mut seen = std::collections::BTreeSet::new();
     folders.retain(|(folder, _, _)| seen.insert(fs::canonicalize(folder).unwrap_or_else(|_| folder.clone())));
     folders
-}
-
-/// From the project's root down to the working directory.
-fn chain(root: &AbsPath, cwd: &AbsPath) -> Vec<AbsPath> {
-    let mut dirs = Vec::new();
-    let mut at = Some(cwd.clone());
-    while let Some(dir) = at.filter(|dir| dir.is_within(root)) {
-        at = dir.parent();
-        dirs.push(dir);
-    }
-    dirs.reverse();
-    dirs
 }
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -8,9 +8,12 @@ use crate::rule::{Alternatives, Example, HostExecutable, NetworkDecision, Networ
 use crate::set::normalise;
 use ringfence_model::{Origin, text::escape};
 
-const PREFIX_RULE: &str = "prefix_rule";
+pub(super) const PREFIX_RULE: &str = "prefix_rule";
 const HOST_EXECUTABLE: &str = "host_executable";
 const NETWORK_RULE: &str = "network_rule";
+
+/// The parameters of `prefix_rule`, in order.
+pub(super) const PREFIX_RULE_PARAMETERS: &[&str] = &["pattern", "decision", "match", "not_match", "justification"];
 
 pub(super) const NAMES: &[&str] = &[PREFIX_RULE, HOST_EXECUTABLE, NETWORK_RULE];
 
@@ -97,6 +100,24 @@ impl<'f> Sink<'f> {
         Self { file, home, made: 0, loaded: Loaded::default() }
     }
 
+    /// Where a statement stands whose call begins on `line`.
+    pub(super) fn origin(&self, line: usize) -> Origin {
+        at(self.file, line, 0)
+    }
+
+    fn count(&mut self, heap: &Heap<'_>) -> Result<(), Fault> {
+        self.made += 1;
+        let limit = heap.meter.limits().statements;
+        if self.made > limit { Err(fault(LoadProblem::Statements(limit))) } else { Ok(()) }
+    }
+
+    /// Takes a `prefix_rule` that is made already.
+    pub(super) fn rule(&mut self, heap: &Heap<'_>, rule: PrefixRule) -> Result<(), Fault> {
+        self.count(heap)?;
+        self.loaded.rules.push(rule);
+        Ok(())
+    }
+
     /// Makes one statement, whose call begins on `line`.
     pub(super) fn statement(
         &mut self,
@@ -105,12 +126,8 @@ impl<'f> Sink<'f> {
         given: Arguments,
         line: usize,
     ) -> Result<Value, Fault> {
-        self.made += 1;
-        let limit = heap.meter.limits().statements;
-        if self.made > limit {
-            return Err(fault(LoadProblem::Statements(limit)));
-        }
-        let origin = at(self.file, line, 0);
+        self.count(heap)?;
+        let origin = self.origin(line);
         match name {
             PREFIX_RULE => {
                 let rule = prefix_rule(heap, given, origin)?;
@@ -128,7 +145,7 @@ impl<'f> Sink<'f> {
 }
 
 fn prefix_rule(heap: &mut Heap<'_>, given: Arguments, origin: Origin) -> Result<PrefixRule, Fault> {
-    let mut bound = Bound::new(PREFIX_RULE, &["pattern", "decision", "match", "not_match", "justification"], given)?;
+    let mut bound = Bound::new(PREFIX_RULE, PREFIX_RULE_PARAMETERS, given)?;
     let pattern = bound.required("pattern")?;
     let places = bound.list(heap, "pattern", &pattern)?;
     if places.is_empty() {
@@ -185,6 +202,16 @@ fn alternatives(heap: &mut Heap<'_>, bound: &Bound, place: &Value) -> Result<Alt
     }
 }
 
+/// The words of an example's line, split like a POSIX shell would; none where a quote isn't finished.
+pub(super) fn words(line: &str) -> Option<Vec<String>> {
+    // Nearly every example has nothing but blanks in it that a shell would see.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" -_./:=,+@%".contains(&byte) || !byte.is_ascii();
+    match line.bytes().all(plain) {
+        true => Some(line.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()),
+        false => shlex::split(line),
+    }
+}
+
 fn examples(heap: &mut Heap<'_>, bound: &mut Bound, name: &'static str) -> Result<Vec<Example>, Fault> {
     let Some(value) = bound.take(name) else { return Ok(Vec::new()) };
     let mut examples = Vec::new();
@@ -192,7 +219,7 @@ fn examples(heap: &mut Heap<'_>, bound: &mut Bound, name: &'static str) -> Resul
         examples.push(match &one {
             Value::Str(line) => {
                 heap.meter.make(line.len())?;
-                let words = shlex::split(line).ok_or_else(|| {
+                let words = words(line).ok_or_else(|| {
                     bound.problem(format!("the example `{}` in `{name}` has an unfinished quote", escape(line)))
                 })?;
                 Example { words, line: Some(line.to_string()) }

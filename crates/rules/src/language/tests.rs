@@ -88,7 +88,17 @@ fn literal_file() -> impl Strategy<Value = String> {
             "decision = \"prompt\"",
             "\"forbidden\"",
             "justification = \"why\"",
-            "match = [\"git push x\"]"
+            "decision = \"no\"",
+            "decision = [\"allow\"]",
+            "justification = \" \"",
+            "justification = []",
+            "match = [\"git push x\"]",
+            "match = [\"git 'push x'\", [\"git\", \"push\"]]",
+            "match = [\"git 'push\"]",
+            "match = [[]]",
+            "match = [\"  \"]",
+            "not_match = \"git\"",
+            "foo = \"x\""
         ])
         .prop_map(str::to_owned),
         pattern.prop_map(|pattern| format!("not_match = {pattern}")),
@@ -117,6 +127,13 @@ proptest! {
         agree(&pieces.concat())?;
         agree(&literals)?;
         agree(&(literals.clone() + &pieces.concat()))?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_examples_line_is_split_as_a_shell_would(line in "[-a-c '\"#\\\\é=~$*]{0,12}") {
+        prop_assert_eq!(statements::words(&line), shlex::split(&line));
     }
 }
 

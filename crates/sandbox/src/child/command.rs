@@ -1,7 +1,7 @@
 //! The command before it is the command: its group, directory, limits, streams, and its confinement.
 
 use super::SLICE_MS;
-use super::shared::{Shared, stage, word};
+use super::shared::{Ruleset, Shared, stage, word};
 use super::talk::{fail, say, supervisor_gone};
 use crate::linux::perform::slot;
 use crate::sys::{Errno, clone, fs, process, security, signal};
@@ -140,7 +140,11 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     const NO_ROOT: usize = 0b1110_1111;
     let _ = security::prctl(libc::PR_SET_SECUREBITS, NO_ROOT);
     if let Some(ruleset) = launch.ruleset {
-        security::landlock_restrict(slot(&shared.work().program, ruleset)).map_err(at(stage::LANDLOCK))?;
+        let ruleset = match ruleset {
+            Ruleset::Made(slot_of_it) => slot(&shared.work().program, slot_of_it),
+            Ruleset::Given(fd) => fd,
+        };
+        security::landlock_restrict(ruleset).map_err(at(stage::LANDLOCK))?;
     }
     security::drop_capabilities().map_err(at(stage::PRIVILEGES))?;
     let installed =

@@ -156,14 +156,13 @@ fn walk(shared: &Shared) {
             let missing = errno.is(libc::ENOENT) || errno.is(libc::ENOTDIR) || errno.is(libc::ELOOP);
             match operation.lenience {
                 Lenience::MissingIsFine if missing => skipping = operation.step,
-                Lenience::Alone if missing => {}
                 Lenience::Reported => {
                     if let Some(slot) = shared.work().step_errno.get(operation.step as usize) {
                         slot.store(errno.0, SeqCst);
                     }
                     skipping = operation.step;
                 }
-                Lenience::Fatal | Lenience::MissingIsFine | Lenience::Alone => fail(shared, index as u32, errno),
+                Lenience::Fatal | Lenience::MissingIsFine => fail(shared, index as u32, errno),
             }
         }
     }

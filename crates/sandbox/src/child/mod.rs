@@ -11,7 +11,9 @@ mod talk;
 mod watch;
 
 pub(crate) use first::start;
-pub(crate) use shared::{AtomicPointer, Launch, Rlimit, SHELL, Shared, Work, phase, pointers, stage, stage_name, word};
+pub(crate) use shared::{
+    AtomicPointer, Launch, Rlimit, Ruleset, SHELL, Shared, Work, phase, pointers, stage, stage_name, word,
+};
 
 /// How long one sleep on a futex lasts before everything is looked at again.
 const SLICE_MS: i64 = 1000;

@@ -88,9 +88,18 @@ pub(crate) struct Launch {
     pub foreground: Option<i32>,
     /// Privileges are dropped, Landlock and the filter applied.
     pub confine: bool,
-    pub ruleset: Option<Slot>,
+    pub ruleset: Option<Ruleset>,
     pub filter: std::sync::Arc<[libc::sock_filter]>,
     pub listener: bool,
+}
+
+/// Where the command's Landlock ruleset is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ruleset {
+    /// Process 1 made it.
+    Made(Slot),
+    /// It was among the descriptors that process 1 began with.
+    Given(i32),
 }
 
 /// A pointer that one process writes and the same one reads.

@@ -240,7 +240,7 @@ fn network(wish: &Confinement, steps: &mut Vec<Step>) {
         NetworkWish::Off => {
             steps.push(step(Act::Loopback, Promise::Loopback, Must, origin, "127.0.0.1 and ::1 answer inside"));
         }
-        NetworkWish::Proxy { http_port, socks_port, transparent } => {
+        NetworkWish::Proxy { http_port, socks_port, transparent, .. } => {
             steps.push(step(Act::Loopback, Promise::Loopback, Must, origin, "127.0.0.1 and ::1 answer inside"));
             for port in [http_port, socks_port] {
                 if port != 0 {

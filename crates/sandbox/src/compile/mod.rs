@@ -5,7 +5,7 @@
 
 use crate::host::{HostFacts, System, Tried};
 use crate::plan::{Brokered, Plan, Promise};
-use ringfence_model::confinement::NetworkWish;
+use ringfence_model::confinement::{NetworkWish, ProxyListeners};
 use ringfence_model::{Confinement, Origin, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -130,6 +130,18 @@ fn unbuilt(wish: &Confinement, host: &HostFacts, tier: Tier) -> Vec<Unmet> {
             what: "`network.transparent`".to_owned(),
             why: format!("the `{tier}` tier gives the sandbox no network of its own to catch connections in"),
             remedy: "remove `network.transparent`, or use the `namespaces` or `bwrap` tier".to_owned(),
+            origin: wish.network.origin.clone(),
+        });
+    }
+    // A network of the sandbox's own has a loopback of its own, where nobody would answer.
+    if let NetworkWish::Proxy { listeners: ProxyListeners::Host, .. } = wish.network.value
+        && matches!(tier, Tier::Namespaces | Tier::Bwrap)
+    {
+        unmet.push(Unmet {
+            promise: Some(Promise::NetworkProxy),
+            what: "a proxy on the machine's own loopback".to_owned(),
+            why: format!("in the `{tier}` tier the sandbox has a loopback of its own"),
+            remedy: "have the proxy's listeners made inside, or use the `landlock` tier".to_owned(),
             origin: wish.network.origin.clone(),
         });
     }

@@ -42,9 +42,6 @@ pub(crate) enum Lenience {
     Fatal,
     /// That nothing is there is fine: the rest of the step is skipped. Anything else is fatal.
     MissingIsFine,
-    /// That nothing is there is fine: this operation alone is skipped, for a step that is many of its like. Anything else is
-    /// fatal.
-    Alone,
     /// The rest of the step is skipped, and the report says so.
     Reported,
 }

@@ -8,7 +8,7 @@ use super::seam::BrokerFactory;
 use super::spawn::{First, Memory, STACK, Sandbox, Started, Streams, end, owned, supervisor};
 use super::supervise::{Parts, Running, failure, pair};
 use super::terminal::Terminal;
-use crate::child::{Shared, phase, word};
+use crate::child::{Ruleset, Shared, phase, word};
 use crate::enforced::StartError;
 use crate::plan::Plan;
 use crate::prepare::{self, slots};
@@ -110,7 +110,7 @@ impl Prepared {
         let launch = Box::new(self.sandbox.launch(
             &command,
             &streams.numbers,
-            self.ruleset,
+            self.ruleset.map(Ruleset::Made),
             terminal.as_ref(),
             mask,
             filter,

@@ -9,7 +9,7 @@ use super::prepared::Prepared;
 use super::seam::BrokerFactory;
 use super::supervise::{Parts, Running};
 use super::terminal::Terminal;
-use crate::child::{self, AtomicPointer, Launch, Shared, Work, phase};
+use crate::child::{self, AtomicPointer, Launch, Ruleset, Shared, Work, phase};
 use crate::enforced::StartError;
 use crate::plan::{Act, GroupKind, IdMap, Namespace, Plan};
 use crate::prepare::{self, c_path, c_string};
@@ -91,15 +91,20 @@ impl Sandbox {
         let prepared = prepare::prepare(&self.plan, terminal.as_ref().and_then(Terminal::path))?;
         let streams = Streams::open(&command, super::limits::output(&self.plan))?;
         let group = self.group()?;
+        let (program, ruleset) = prepared.whole();
+        let mut ruleset = ruleset.map(Ruleset::Made);
+        let given;
         let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
             Some(ahead) => ahead.first,
             None if self.plan.tier == Tier::Landlock => {
                 let plan = &self.plan;
-                super::domain::within(plan, broker.as_deref_mut(), || First::start(plan, false))?
+                let first;
+                (first, given) = super::domain::within(plan, broker.as_deref_mut(), || First::start(plan, false))?;
+                ruleset = Some(Ruleset::Given(given.as_raw_fd()));
+                first
             }
             None => First::start(&self.plan, false)?,
         };
-        let (program, ruleset) = prepared.whole();
         first.give_work(self.work(program));
         // The filter is made while process 1 mounts, and somebody to answer it while the command is set up.
         let filter = self.filter(broker.as_deref())?;
@@ -175,7 +180,7 @@ impl Sandbox {
         &self,
         command: &Command,
         streams: &[i32; 3],
-        ruleset: Option<super::ops::Slot>,
+        ruleset: Option<Ruleset>,
         terminal: Option<&Terminal>,
         mask: signal::Mask,
         filter: Arc<[libc::sock_filter]>,

@@ -28,8 +28,13 @@ fn program(test: &str, name: &str, world: &World) -> Option<Command> {
             command.env_remove(variable);
         }
     }
-    let place =
-        ProxyPlace { http_port: world.http.port(), socks_port: world.socks.port(), ca_file: None, connector: None };
+    let place = ProxyPlace {
+        http_port: world.http.port(),
+        socks_port: world.socks.port(),
+        ca_file: None,
+        credential: None,
+        connector: None,
+    };
     // The Java variable makes every Java program talk; nothing here is one.
     command.envs(variables(&place).into_iter().filter(|(name, _)| *name != "JAVA_TOOL_OPTIONS"));
     Some(command)

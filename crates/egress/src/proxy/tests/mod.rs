@@ -4,7 +4,9 @@
 
 mod chaos;
 mod clients;
+mod credential;
 mod smuggling;
 mod socks;
+mod stalls;
 mod threats;
 pub(crate) mod world;

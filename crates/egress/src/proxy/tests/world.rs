@@ -23,6 +23,8 @@ pub(crate) const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(93, 184, 216, 34));
 pub(crate) struct StubNames {
     pub(crate) answers: Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>,
     pub(crate) asked: Mutex<Vec<String>>,
+    /// How long an answer takes, of names that have to be waited for.
+    pub(crate) slow: Mutex<HashMap<String, Duration>>,
 }
 
 impl Resolve for StubNames {
@@ -34,7 +36,13 @@ impl Resolve for StubNames {
             Some(list) => list.front().cloned(),
             None => None,
         };
-        Box::pin(async move { answer.ok_or(ResolveError::NotFound) })
+        let wait = self.slow.lock().unwrap().get(name).copied();
+        Box::pin(async move {
+            if let Some(wait) = wait {
+                tokio::time::sleep(wait).await;
+            }
+            answer.ok_or(ResolveError::NotFound)
+        })
     }
 }
 
