@@ -340,7 +340,8 @@ pub enum Act {
     KillLeftovers,
     /// A set-up of a tier that another module compiles, as text or arguments: Seatbelt, bwrap, Windows.
     Native {
-        /// What it is: `seatbelt-profile`, `bwrap-arguments`, `job-object`, ….
+        /// What it is: `seatbelt-profile`, `seatbelt-parameters`, `bwrap-arguments`, `windows-token`, `windows-job`,
+        /// `windows-desktop`, `windows-access`.
         kind: String,
         /// Its lines or arguments.
         lines: Vec<OsText>,

@@ -7,6 +7,7 @@
 use super::Session;
 use super::apply::ApplyError;
 use super::authorize::Authorization;
+use super::perform::Wishes;
 use crate::apply::{self, Done, Places};
 use crate::facts;
 use ringfence_model::action::{ChangeKind, Edit};
@@ -144,7 +145,12 @@ impl Session {
             ..Streams::default()
         };
         let report = self
-            .perform_argv(authorization, wish, writer.to_vec(), Flow { streams, ..Flow::default() })
+            .perform_argv(
+                authorization,
+                &Wishes::one(wish.clone()),
+                writer.to_vec(),
+                Flow { streams, ..Flow::default() },
+            )
             .map_err(ApplyError::Inside)?;
         output.seek(SeekFrom::Start(0)).map_err(failed)?;
         match apply::read_answer(&mut output) {

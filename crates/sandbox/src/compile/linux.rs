@@ -1,7 +1,7 @@
 //! The namespaces tier: mounts, namespaces, Landlock and seccomp, in the order in which they are made.
 
 use super::common::{self, always, step};
-use super::{Unenforceable, Unmet, landlock, paths};
+use super::{Unenforceable, landlock, paths};
 use crate::host::{HostFacts, LinuxFacts};
 use crate::plan::{
     Act, Brokered, GroupKind, IdMap, Insistence, Namespace, Plan, Promise, SeccompProfile, Shortfall, Step,
@@ -33,7 +33,7 @@ const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
 /// Makes the plan of the namespaces tier.
 pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
     let Some(linux) = host.linux.as_ref().filter(|_| common::is_linux(host)) else {
-        return Err(unmet(None, "the `namespaces` tier", "this is not Linux", &wish.backend.origin));
+        return Err(refused(None, "the `namespaces` tier", "this is not Linux", &wish.backend.origin));
     };
     refuse_odd_roots(wish)?;
     let mut plan = common::frame(wish, host, Tier::Namespaces);
@@ -64,21 +64,13 @@ pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
     Ok(plan)
 }
 
-fn unmet(promise: Option<Promise>, what: &str, why: &str, origin: &Origin) -> Unenforceable {
-    Unenforceable {
-        unmet: vec![Unmet {
-            promise,
-            what: what.to_owned(),
-            why: why.to_owned(),
-            remedy: String::new(),
-            origin: origin.clone(),
-        }],
-    }
+fn refused(promise: impl Into<Option<Promise>>, what: &str, why: &str, origin: &Origin) -> Unenforceable {
+    Unenforceable { unmet: vec![common::unmet(promise, what, why, "", origin)] }
 }
 
 /// A path of a table of this crate.
 fn absolute(path: &str) -> Result<AbsPath, Unenforceable> {
-    AbsPath::new(path).map_err(|error| unmet(None, path, &error.to_string(), &always()))
+    AbsPath::new(path).map_err(|error| refused(None, path, &error.to_string(), &always()))
 }
 
 /// Writable roots below what every sandbox replaces have no meaning.
@@ -86,8 +78,8 @@ fn refuse_odd_roots(wish: &Confinement) -> Result<(), Unenforceable> {
     for root in &wish.roots {
         for own in ["/dev", "/proc", "/sys"] {
             if root.path.is_within(&absolute(own)?) {
-                return Err(unmet(
-                    Some(Promise::Devices),
+                return Err(refused(
+                    Promise::Devices,
                     &format!("the writable root `{}`", root.path.display()),
                     &format!("`{own}` of the host is not reachable in a sandbox"),
                     &root.origin,
@@ -221,8 +213,8 @@ fn masks(wish: &Confinement, steps: &mut Vec<Step>) -> Result<(), Unenforceable>
     for denied in &wish.reads.denied {
         let PathPattern::Path(path) = &denied.pattern else { continue };
         if path == &AbsPath::root() {
-            return Err(unmet(
-                Some(Promise::DenyRead),
+            return Err(refused(
+                Promise::DenyRead,
                 "denying to read `/`",
                 "no program could run; name the directories",
                 &denied.origin,

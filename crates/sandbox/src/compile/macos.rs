@@ -7,8 +7,9 @@ use super::Unenforceable;
 use super::common::{self, always, step};
 use crate::host::HostFacts;
 use crate::plan::{Act, Insistence, Plan, Promise, Shortfall, Step};
-use ringfence_model::confinement::{NetworkWish, PathPattern, ReadBase, UnixSockets};
+use ringfence_model::confinement::{NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
 use ringfence_model::{AbsPath, Confinement, OsText, Tier};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use Insistence::Must;
@@ -76,6 +77,17 @@ impl Profile {
 
 /// Makes the plan of the Seatbelt tier.
 pub(super) fn seatbelt(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
+    if wish.tmp.value == Tmp::Private {
+        let why = "this system has no mounts of a run's own";
+        let unmet = common::unmet(
+            Promise::PrivateTmp,
+            "a private `/tmp`",
+            why,
+            "remove `private_tmp` for this system",
+            &wish.tmp.origin,
+        );
+        return Err(Unenforceable { unmet: vec![unmet] });
+    }
     let mut plan = common::frame(wish, host, Tier::Seatbelt);
     common::whereabouts(wish, &mut plan, "");
     let mut profile = Profile::default();
@@ -116,16 +128,19 @@ fn reads(wish: &Confinement, profile: &mut Profile) {
 fn writes(wish: &Confinement, profile: &mut Profile) {
     for root in &wish.roots {
         let mut parts = vec![format!("(subpath {})", profile.path(&root.path))];
+        let mut above = BTreeSet::new();
         for protected in wish.protected.iter().filter(|protected| protected.path.is_within(&root.path)) {
             let path = profile.path(&protected.path);
             parts.push(format!("(require-not (subpath {path}))"));
-            // The directories between can't be renamed, so that nothing takes the name anew.
-            let mut above = protected.path.parent();
-            while let Some(directory) = above.filter(|above| above.is_within(&root.path)) {
-                let literal = profile.path(&directory);
-                parts.push(format!("(require-not (literal {literal}))"));
-                above = directory.parent();
-            }
+            above.extend(
+                std::iter::successors(protected.path.parent(), AbsPath::parent)
+                    .take_while(|directory| directory.is_within(&root.path)),
+            );
+        }
+        // The directories between can't be renamed, so that nothing takes the name anew.
+        for directory in above {
+            let literal = profile.path(&directory);
+            parts.push(format!("(require-not (literal {literal}))"));
         }
         // Nothing runs with another's rights afterwards.
         profile.rule(format!("(allow file-write* (require-all {}))", parts.join(" ")));
@@ -201,7 +216,7 @@ fn regex(glob: &str) -> String {
 
 fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
     let lines = profile.rules.into_iter().map(OsText::new).collect();
-    vec![
+    let mut steps = vec![
         step(
             Act::Native { kind: "seatbelt-profile".to_owned(), lines },
             Promise::WriteOutside,
@@ -217,8 +232,12 @@ fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
             "the paths that the profile names",
         ),
         step(Act::CloseDescriptors, Promise::InheritedDescriptors, Must, &always(), "only 0, 1 and 2 are open"),
-        step(Act::KillLeftovers, Promise::DiesWithCommand, Must, &wish.keep_background.origin, "the group is ended"),
-    ]
+    ];
+    if !wish.keep_background.value {
+        let origin = &wish.keep_background.origin;
+        steps.push(step(Act::KillLeftovers, Promise::DiesWithCommand, Must, origin, "the group is ended"));
+    }
+    steps
 }
 
 fn shortfalls(wish: &Confinement, plan: &mut Plan) {
