@@ -41,6 +41,15 @@ fn what_a_mount_refuses_is_explained() {
     let try_it = |mode: &str, act: &str| place.run(["sandbox", "-s", mode, "--log-denials", "--", "sh", "-c", act]);
     try_it("workspace-write", "echo >.git/index.lock").says("protected-path").says("allow with -c 'git=\"commit\"'");
     try_it("workspace-write", "mkdir /etc/made").says("outside-roots").says("allow with --add-dir /etc ");
+    place.write("ws/.git/config", "[core]\n");
+    try_it("workspace-write", "rm -f .git/config").ends(1).says("denied: remove ").says("protected-path");
+    try_it("workspace-write", "chmod 600 .git/config").says("denied: change the mode ");
+    try_it("workspace-write", "touch -d yesterday .git/config").says("denied: change the times ");
+    assert_eq!(place.read("ws/.git/config"), "[core]\n");
+    let honest = "set -e; for d in . /tmp/$$ /dev/shm/$$; do mkdir -p $d; echo a >$d/f; chmod 640 $d/f; touch -d yesterday $d/f; \
+                  ln $d/f $d/g; mv $d/g $d/h; truncate -s 9 $d/h; rm $d/f $d/h; done; rmdir /tmp/$$ /dev/shm/$$";
+    let ran = try_it("workspace-write", honest).ends(0);
+    assert!(!ran.err.contains("denied"), "{}", ran.err);
     try_it("read-only", "echo >made").says("[flag `--sandbox`]; allow with --sandbox workspace-write ");
 }
 
@@ -105,7 +114,12 @@ fn a_broken_setting_stops_with_its_place() {
         place.run(args).ends(125).says("sandbox_mode").says(&format!("{}:2", file.display()));
     }
     place.run(["doctor"]);
-    place.run(["sandbox", "--add-dir", "/does/not/exist", "--ignore-user-config", "--", "true"]).ends(125);
+    let ran = place.run(["sandbox", "--add-dir", "/does/not/exist", "--ignore-user-config", "--", "true"]).ends(125);
+    assert!(!ran.err.contains("left out"), "{}", ran.err);
+    place
+        .run(["sandbox", "-s", "read-only", "--add-dir", ".", "--ignore-user-config", "--", "true"])
+        .says("nothing is")
+        .says("flag `--add-dir`");
     place.run(["sandbox", "--add-dir", "/", "--ignore-user-config", "--", "true"]).ends(125).says("--add-dir");
 }
 
@@ -446,4 +460,17 @@ fn what_is_checked_is_what_a_start_reads() {
     place.settings("project_root_markers = [\n");
     let ran = place.run(["config", "check"]).ends(1);
     assert!(!ran.out.contains("sandbox_mode"), "{}", ran.out);
+}
+
+#[test]
+fn a_rule_that_allows_everything_says_so() {
+    let place = Place::new();
+    for rule in ["python3", "bash -c", "sudo", "npx", "env"] {
+        let args = format!("rules add allow -- {rule}");
+        place.run(args.split(' ')).ends(0).says("allows everything").says(&format!("rules remove allow -- {rule}"));
+    }
+    for args in ["rules add allow -- git push", "rules add forbidden -- python3"] {
+        assert!(!place.run(args.split(' ')).ends(0).err.contains("note:"), "{args}");
+    }
+    assert!(place.run(["rules", "test"]).ends(0).out.contains("no rule of 7 has an example"));
 }

@@ -320,3 +320,123 @@ fn ap_04_a_terminal_of_its_own_is_no_persons() {
         assert!(ran.out.contains("runs under Ringfence"), "{}{}", ran.out, ran.err);
     }
 }
+
+/// A run without a terminal, asked about by a person who waits in another one.
+#[test]
+fn ap_04_a_person_answers_in_a_terminal_of_their_own() {
+    if !possible("ap_04_a_person_answers") || !confines("ap_04_a_person_answers") {
+        return;
+    }
+    let place = place();
+    let run = |file: &str| place.run([ASK, &["touch", file]].concat());
+    // Nobody waits yet: nobody is asked, and nothing hangs.
+    run("made").ends(126).says("nobody to ask");
+    let mut person = Terminal::ringfence(&place, &Setup::default(), &["approvals"]);
+    person.until("waiting for questions", 1);
+    let asking = |args: &[&str]| {
+        let mut command = place.command([ASK, args].concat());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    let ended = |child: std::process::Child| {
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let yes = asking(&["touch", "made"]);
+    person.until("touch made", 1).until(END, 1).keys("y");
+    let (status, said) = ended(yes);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(place.path("ws/made").exists());
+    let no = asking(&["touch", "not"]);
+    person.until("touch not", 1).until(END, 2).keys("e").until("what to do instead", 1).keys("ask first\n");
+    let (status, said) = ended(no);
+    assert_eq!(status, Some(126), "{said}");
+    assert!(said.contains("ask first"), "{said}");
+    assert!(!place.path("ws/not").exists());
+    // A run that goes away takes its question with it.
+    let mut gone = asking(&["touch", "gone"]);
+    person.until("touch gone", 1).until(END, 3);
+    gone.kill().and_then(|()| gone.wait()).expect("killed");
+    person.until("that question is over", 1);
+    // What the answer gave is in the journal under this name.
+    assert!(place.run(["log", "--json"]).ends(0).out.contains("\"by\":\"inbox\""));
+    // A second one is told, and what runs inside can neither reach the socket nor wait at one.
+    let mut second = Terminal::ringfence(&place, &Setup::default(), &["approvals"]);
+    assert_eq!(second.ends(), 125, "{}", second.shown());
+    assert!(second.shown().contains("already waited for"), "{}", second.shown());
+    let socket = place.path("home/.ringfence/state/approvals.sock").display().to_string();
+    if have("ap_04_a_person_answers: the socket from inside", "python3") {
+        let code = format!("import socket; socket.socket(socket.AF_UNIX).connect('{socket}')");
+        let inside = place.run(["sandbox", "-s", "workspace-write", "--", "python3", "-c", &code]);
+        assert_ne!(inside.status, 0, "{}{}", inside.out, inside.err);
+    }
+    let program = common::program().display().to_string();
+    place
+        .run(["sandbox", "-s", "danger-full-access", "--", &program, "approvals"])
+        .ends(125)
+        .says("runs under Ringfence");
+    person.hang_up();
+}
+
+/// A program that doesn't outlive its test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// A socket in the inbox's place that somebody else made isn't asked.
+#[test]
+fn ap_04_only_the_users_own_inbox_is_asked() {
+    if !have("ap_04_only_the_users_own_inbox", "python3") || !confines("ap_04_only_the_users_own_inbox") {
+        return;
+    }
+    let place = place();
+    let state = place.path("home/.ringfence/state");
+    let open = |mode: u32| {
+        std::fs::create_dir_all(&state).expect("a directory");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&state, mode).expect("mode");
+    };
+    open(0o755);
+    let socket = state.join("approvals.sock").display().to_string();
+    // It says yes to everything; first by itself, in a directory others can look into, then under Ringfence.
+    let code = format!(
+        "import socket, json, os\nif os.path.exists('{socket}'): os.remove('{socket}')\ns = socket.socket(socket.AF_UNIX)\n\
+         s.bind('{socket}')\ns.listen()\nopen('ready', 'w').close()\nwhile True:\n  c, _ = s.accept()\n  q = c.makefile().readline()\n  \
+         q and c.sendall((json.dumps({{'id': json.loads(q)['id'], 'decision': 'approve'}}) + '\\n').encode())\n"
+    );
+    let ready = || {
+        let begun = Instant::now();
+        while !place.path("ws/ready").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the false inbox doesn't start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::fs::remove_file(place.path("ws/ready")).expect("it was there");
+    };
+    let ask = || place.run([ASK, &["touch", "made"]].concat());
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", &code]).current_dir(place.path("ws"));
+    let alone = Killed(python.stdout(std::process::Stdio::null()).spawn().expect("it starts"));
+    ready();
+    ask().ends(126).says("is open to others");
+    open(0o700);
+    ask().ends(0);
+    std::fs::remove_file(place.path("ws/made")).expect("this one is the user's own program, and is believed");
+    drop(alone);
+    let mut command = place.command(["sandbox", "-s", "danger-full-access", "--", "python3", "-c", &code]);
+    let under = Killed(command.stdout(std::process::Stdio::null()).spawn().expect("it starts"));
+    ready();
+    ask().ends(126).says("runs under Ringfence");
+    drop(under);
+    // What it left behind is nobody.
+    open(0o700);
+    let begun = Instant::now();
+    while !ask().ends(126).err.contains("nobody to ask") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the false inbox doesn't end");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(!place.path("ws/made").exists());
+}

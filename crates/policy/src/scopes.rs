@@ -291,14 +291,25 @@ pub fn may_offer(prefix: &[OsText]) -> bool {
         // `./x` is another file in every directory, and one the agent can write.
         return false;
     }
+    !runs_anything(name, rest)
+}
+
+/// Whether a rule that allows what begins with `prefix` allows whatever somebody writes behind it: a shell, an interpreter,
+/// a wrapper or a package runner.
+#[must_use]
+pub fn allows_anything(prefix: &[&str]) -> bool {
+    prefix.split_first().is_some_and(|(first, rest)| runs_anything(program(first), rest))
+}
+
+fn runs_anything(name: &str, rest: &[&str]) -> bool {
     match rest.split_first() {
-        None => !is_open_ended(name),
+        None => is_open_ended(name),
         Some((second, after)) => {
             let runs_rest = OPEN_ENDED_PAIRS.iter().any(|(outer, inner)| *outer == name && inner.contains(second));
             // Interpreters, shells and wrappers take options and code behind their name in ways a prefix can't bound.
-            let bounded = !is_open_ended(name) || WITH_SUBCOMMANDS.contains(&name);
+            let unbounded = is_open_ended(name) && !WITH_SUBCOMMANDS.contains(&name);
             let option_first = second.starts_with('-');
-            bounded && !(is_open_ended(name) && option_first) && !(runs_rest && after.is_empty())
+            unbounded || (is_open_ended(name) && option_first) || (runs_rest && after.is_empty())
         }
     }
 }

@@ -318,6 +318,18 @@ fn cmd_27_prompt_and_forbid_see_through_and_allow_never_widens() {
     }
     assert_eq!(run_of(&run(&bash("git status; make"))).placement, Placement::Inside, "one of two isn't allowed");
     assert_eq!(run_of(&run(&bash("git status; git log"))).placement, Placement::Outside);
+    // What stands behind an allowed prefix is the rule's; what is joined to it isn't.
+    let npm = rules("prefix_rule(pattern=[\"npm\", \"test\"], decision=\"allow\")\n");
+    for (line, placement) in [
+        ("npm test --script-shell=./x", Placement::Outside),
+        ("npm --script-shell=./x test", Placement::Inside),
+        ("npm test; ./x", Placement::Inside),
+        ("npm test | ./x", Placement::Inside),
+        ("npm test > x", Placement::Inside),
+        ("X=./x npm test", Placement::Inside),
+    ] {
+        assert_eq!(run_of(&judge_with(&auto(), &npm, &[], &bash(line))).placement, placement, "{line}");
+    }
     let padded = format!("{}rm x", "true; ".repeat(60));
     assert!(matches!(run(&bash(&padded)).verdict, Verdict::Refuse(_)), "no cap loosens");
     assert_eq!(

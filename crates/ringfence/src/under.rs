@@ -71,13 +71,29 @@ pub fn evidence() -> Option<Evidence> {
     })
 }
 
+/// Whether another process runs under Ringfence; one that can't be looked at counts as such. Its own being Ringfence is no
+/// evidence: somebody's `ringfence approvals` is.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn evidence_of(pid: u32) -> Option<Evidence> {
+    let Some(parent) = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().as_deref().and_then(parent) else {
+        return Some(Evidence::Ancestor { pid });
+    };
+    ancestor_from(parent)
+}
+
 #[cfg(target_os = "linux")]
 fn ancestor() -> Option<Evidence> {
+    ancestor_from(parent(&std::fs::read_to_string("/proc/self/stat").ok()?)?)
+}
+
+/// The first that is Ringfence, of a process and its ancestors.
+#[cfg(target_os = "linux")]
+fn ancestor_from(mut pid: u32) -> Option<Evidence> {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     let own = fs::metadata("/proc/self/exe").ok().map(|meta| (meta.dev(), meta.ino()));
-    let mut pid = parent(&fs::read_to_string("/proc/self/stat").ok()?)?;
     // A chain longer than this is no honest one; whoever made it is refused.
     for _ in 0..4096 {
         if pid == 0 {

@@ -43,6 +43,10 @@ pub struct Plan {
     pub limits: Limits,
     /// Background processes go on after the command, until Ringfence ends.
     pub keep_background: bool,
+    /// Calls of which only the kernel would know that it refused them go through the broker too, so that every refusal can
+    /// be explained. They cost more then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub every_refusal: bool,
     /// Promises that are known beforehand not to be, or not fully, held.
     pub not_held: Vec<Shortfall>,
 }

@@ -115,6 +115,8 @@ fn cmd_01_to_05_readers_that_can_run_or_write() {
             "rg -z pat",
             "rg -nz pat",
             "rg --search-zip p",
+            "RIPGREP_CONFIG_PATH=./c rg x",
+            "env RIPGREP_CONFIG_PATH=./c rg x",
         ],
     );
     must_be_safe("CMD-03", &["grep -f /dev/stdin x", "grep -r x ."]);
@@ -142,17 +144,9 @@ fn cmd_06_to_10_writers() {
     not_safe("CMD-06", &["base64 -o f", "base64 -of", "base64 --out=f", "base64 --output f"]);
     not_safe(
         "CMD-07",
-        [
-            "sort -o f x",
-            "sort x -of",
-            "sort --outp=f",
-            "sort --comp=./x -S1 big",
-            "sort -T dir",
-            "sort -uo f",
-            "sort -- x -o",
-        ][..6]
-            .as_ref(),
+        &["sort -o f x", "sort x -of", "sort --outp=f", "sort --comp=./x -S1 big", "sort -T dir", "sort -uo f"],
     );
+    must_be_safe("CMD-07 ✓", &["sort -- x -o"]);
     not_safe(
         "CMD-08",
         &[
@@ -184,6 +178,8 @@ fn cmd_06_to_10_writers() {
             "tar tf localhost:a --rsh-command=./x",
             "tar tf a --index-file=f",
             "tar tf a -F ./x",
+            "TAR_OPTIONS=--to-command=id tar xf a",
+            "env TAR_OPTIONS=--to-command=id tar tf a",
         ],
     );
     not_safe("CMD-10", &["zip x f -T -TT id", "unzip a", "7z x a", "cpio -i", "ar x a"]);
@@ -196,6 +192,10 @@ fn cmd_11_to_13_languages_wrappers_and_pagers() {
         &[
             "awk 'BEGIN{system(\"id\")}'",
             "awk '{print > \"f\"}'",
+            "awk '\"id\" | getline'",
+            "awk '@include \"x\"'",
+            "gawk -dF",
+            "gawk -pF",
             "gawk -l x",
             "gawk -i x",
             "gawk -oF",
@@ -433,6 +433,7 @@ fn cmd_18_to_21_network_state_and_projects() {
             "npx x",
             "yarn",
             "cargo build",
+            "cargo build --config x",
             "cargo tree",
             "cargo metadata",
             "cargo --version",
@@ -564,6 +565,13 @@ fn cmd_30_windows_lines_are_never_safe() {
         &["ls::$DATA"],
         &["\\\\server\\share\\ls"],
         &["CON"],
+        &["NUL"],
+        &["ls "],
+        &["C:\\Program", "Files\\x.exe"],
+        &["powershell", "ls | select @{n='x';e={calc}}"],
+        &["x.bat", "a\" & calc"],
+        &["cmd", "/c", "start ls"],
+        &["cmd", "/c", "set PATHEXT=.txt & ls"],
     ] {
         let mut facts = facts(words);
         facts.platform = Platform::Windows;

@@ -301,6 +301,17 @@ fn cmd_24_look_alikes_are_never_the_ascii_word() {
         assert!(!sees(&bash(script), "sudo") && !sees(&bash(script), "rm"));
     }
     assert!(!bash("l\0s").is_plain());
+    // What isn't text is compared as the bytes it is, and shown as them.
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt as _;
+        let raw = |bytes: &[u8]| OsText::new(std::ffi::OsString::from_vec(bytes.to_vec()));
+        let reading = read(&[raw(b"r\xffm"), raw(b"x")]);
+        assert!(!sees(&reading, "rm x"));
+        assert!(reading.commands[0].display().is_ascii(), "{}", reading.commands[0].display());
+        let script = read(&[raw(b"bash"), raw(b"-c"), raw(b"ls \xff; rm x")]);
+        assert!(!script.is_plain());
+    }
 }
 
 /// CMD-34: where readers differ, the grammar of the shell named holds, or the line is opaque.
@@ -318,6 +329,19 @@ fn cmd_34_readers_differ() {
     assert!(!argv(&["dash", "-c", "ls &>/dev/null"]).is_plain(), "dash reads `&` there");
     assert!(argv(&["bash", "-c", "ls &>/dev/null"]).is_plain());
     assert!(sees(&argv(&["fish", "-c", "echo (id)"]), "id"));
+}
+
+/// Half of a surrogate pair, as bytes that are no UTF-8.
+#[cfg(unix)]
+fn lone_surrogate() -> OsText {
+    use std::os::unix::ffi::OsStringExt as _;
+    OsText::new(std::ffi::OsString::from_vec(b"ls \xed\xa0\x80; id".to_vec()))
+}
+
+#[cfg(windows)]
+fn lone_surrogate() -> OsText {
+    use std::os::windows::ffi::OsStringExt as _;
+    OsText::new(std::ffi::OsString::from_wide(&[0x6c, 0x73, 0x20, 0xd800]))
 }
 
 /// CMD-29: hostile sizes and nestings get an answer.
@@ -345,6 +369,11 @@ fn cmd_29_hostile_scripts_are_answered() {
         let reading = bash(&script);
         assert!(!reading.is_plain(), "{:?}…", &script[..20]);
     }
+    // Nested a thousand deep, each of them closed.
+    let nested = (0..1_000).map(|n| format!("cat <<E{n}\n$(")).collect::<String>();
+    assert!(!bash(&nested).is_plain());
+    let surrogate = read(&["bash".into(), "-c".into(), lone_surrogate()]);
+    assert!(!surrogate.is_plain());
     assert!(bash(&"eval ".repeat(10_000)).too_deep);
     let deep = bash(&("echo ".to_owned() + &"$(".repeat(100) + "rm x" + &")".repeat(100)));
     assert!(deep.too_deep || sees(&deep, "rm x"));

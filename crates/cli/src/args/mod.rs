@@ -68,6 +68,8 @@ pub enum Command {
     Trust(config::TrustArgs),
     /// Show and switch presets of sandbox and approvals; list and withdraw grants
     Permissions(config::PermissionsArgs),
+    /// Wait in this terminal for questions of runs that have none, and answer them
+    Approvals,
     /// Read the journal of decisions, runs and denials
     Log(log::LogArgs),
     /// Bring another agent's policy along; nothing is widened

@@ -1,6 +1,8 @@
 //! The subcommands, one module each: translate, ask the library, show.
 
 mod apply;
+#[cfg(target_os = "linux")]
+mod approvals;
 pub mod ask;
 mod completions;
 mod config;
@@ -63,6 +65,10 @@ pub fn dispatch(command: Command, ahead: Option<Ahead>) -> ExitCode {
         Command::Permissions(args) => trust::permissions(&args),
         Command::Apply(args) => apply::main(&args),
         Command::Write => apply::write(),
+        #[cfg(target_os = "linux")]
+        Command::Approvals => approvals::main(),
+        #[cfg(not(target_os = "linux"))]
+        Command::Approvals => Err(Failure::new("answering from another terminal isn't part of this system's build")),
         Command::Log(args) => log::main(&args),
         Command::Why(args) => log::why(&args),
         Command::Overview => status::overview(),

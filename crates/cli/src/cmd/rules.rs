@@ -1,13 +1,14 @@
 //! `ringfence rules`: what rule files say, and changes to the user's own.
 
 use crate::args::Shared;
-use crate::args::rules::{ChangeArgs, CheckArgs, ListArgs, RulesArgs, RulesCommand, TestArgs};
+use crate::args::rules::{ChangeArgs, CheckArgs, ListArgs, RulesArgs, RulesCommand, Said, TestArgs};
 use crate::out::{Failure, Paint, json};
 use crate::start;
 use ringfence::Opening;
 use ringfence::always::{self, AlwaysError};
 use ringfence_model::origin::{Layer, Origin};
 use ringfence_model::{Notice, OsText, text};
+use ringfence_policy::scopes;
 use ringfence_rules::{
     Alternatives, EditError, ExampleOutcome, Judgement, Permit, PrefixRule, Programs, RuleFile, RuleSet, add,
     check_json, effective, remove, run_examples,
@@ -22,7 +23,7 @@ pub fn main(args: &RulesArgs) -> Result<ExitCode, Failure> {
         RulesCommand::Check(args) => check(args),
         RulesCommand::Test(args) => test(args),
         RulesCommand::List(args) => list(args),
-        RulesCommand::Add(args) => change(args, add),
+        RulesCommand::Add(args) => change(args, add).inspect(|_| say_what_it_allows(args)),
         RulesCommand::Remove(args) => change(args, remove),
     }
 }
@@ -127,6 +128,19 @@ fn change(args: &ChangeArgs, how: fn(&str, &PrefixRule) -> Result<String, EditEr
     Ok(ExitCode::SUCCESS)
 }
 
+/// A rule that is hardly meant as it stands: its program runs whatever it is given.
+fn say_what_it_allows(args: &ChangeArgs) {
+    let words: Vec<&str> = args.pattern.iter().map(String::as_str).collect();
+    if args.decision == Said::Allow && scopes::allows_anything(&words) {
+        eprintln!(
+            "ringfence: note: `{}` runs whatever stands behind it, so this rule allows everything, unasked and outside the \
+             sandbox; take it back with `ringfence rules remove allow -- {}`",
+            text::escape(&words.join(" ")),
+            text::escape(&words.join(" "))
+        );
+    }
+}
+
 /// Runs every example; exit status 1 if one doesn't show what it should, or if a file that should count doesn't load.
 fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
     let set = match args.files.as_slice() {
@@ -159,6 +173,10 @@ fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
     }
     for one in set.broken() {
         json::text_out(&format!("{}  {}  [{}]", paint.bad("BROKEN"), text::escape(&one.cause), one.origin));
+    }
+    if reports.is_empty() && set.broken().is_empty() {
+        json::text_out(&format!("no rule of {} has an example (`match`, `not_match`)", set.rules().len()));
+        return Ok(status);
     }
     json::text_out(&format!("{passed} passed, {failed} failed"));
     Ok(status)

@@ -24,8 +24,10 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
         false => managed::start(&ready, &mut wish, args.shared.ignore_user_config)?,
     };
     let host = ringfence_sandbox::probe::quick_for(&wish);
-    let compiled = |wish: &Confinement| {
-        compile(wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))
+    let every_refusal = args.log_denials;
+    let compiled = |wish: &Confinement| match compile(wish, &host, &Options::default()) {
+        Ok(plan) => Ok(Plan { every_refusal, ..plan }),
+        Err(error) => Err(super::plan::unenforceable(&error)),
     };
     let mut plan = compiled(&wish)?;
     if args.dry_run {
@@ -53,7 +55,7 @@ fn start(
     mut network: Option<&mut Managed>,
     ahead: Option<Ahead>,
 ) -> Result<(Plan, Outcome), Failure> {
-    let tried = plan.tier;
+    let (tried, every_refusal) = (plan.tier, plan.every_refusal);
     let mut failure = match spawn(plan, argv, network.as_deref(), ahead) {
         Ok(ran) => return Ok(ran),
         Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => error,
@@ -68,7 +70,7 @@ fn start(
             Err(error) => return Err(super::plan::unenforceable(&error)),
         };
         for plan in plans {
-            match spawn(plan, argv, network.as_deref(), None) {
+            match spawn(Plan { every_refusal, ..plan }, argv, network.as_deref(), None) {
                 Ok(ran) => return Ok(ran),
                 Err(error @ StartError::Tier { .. }) => failure = error,
                 Err(error) => return Err(start_failure(&error)),

@@ -12,9 +12,11 @@ const SHOWN: usize = 5;
 /// that ended the command.
 pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], all: bool) {
     let paint = Paint::stderr();
-    for gap in not_held {
-        let kind = if gap.weakened { "held weaker here" } else { "not held here" };
-        eprintln!("{} {kind}: {}: {}", paint.warn("ringfence: notice:"), gap.promise, gap.why);
+    for (weakened, kind) in [(false, "not held here"), (true, "held weaker here")] {
+        let gaps: Vec<&NotHeld> = not_held.iter().filter(|gap| gap.weakened == weakened).collect();
+        if let Some(text) = told(&gaps) {
+            eprintln!("{} {kind}: {text}", paint.warn("ringfence: notice:"));
+        }
     }
     if let Some((limit, setting)) = exit.and_then(ended_by) {
         eprintln!("{} the limit on {limit} ended the command (`{setting}`)", paint.bad("ringfence:"));
@@ -29,6 +31,20 @@ pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], a
     let more = denials.len().saturating_sub(shown);
     if more > 0 {
         eprintln!("ringfence: {more} more: `ringfence log --denied`");
+    }
+}
+
+/// One gap whole; of several the names, since every run says it.
+fn told(gaps: &[&NotHeld]) -> Option<String> {
+    match gaps {
+        [] => None,
+        [gap] => Some(format!("{}: {}", gap.promise, gap.why)),
+        _ => {
+            let mut names: Vec<String> = gaps.iter().map(|gap| gap.promise.to_string()).collect();
+            names.sort();
+            names.dedup();
+            Some(format!("{} (`ringfence status` and `--report FILE` say why)", names.join(", ")))
+        }
     }
 }
 

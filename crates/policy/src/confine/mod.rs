@@ -13,6 +13,7 @@ use ringfence_model::confinement::{
 };
 use ringfence_model::facts::GitFacts;
 use ringfence_model::mode::GitAccess;
+use ringfence_model::settings::RootRequest;
 use ringfence_model::{AbsPath, Confinement, Notice, Origin, OsText, SandboxMode, Settings, Sourced, WorldFacts};
 
 /// What one action needs beyond the settings.
@@ -180,7 +181,18 @@ pub fn confine(settings: &Settings, facts: &WorldFacts, request: &Request) -> Re
 pub fn notices(settings: &Settings, facts: &WorldFacts) -> Vec<Notice> {
     match settings.sandbox_mode.value {
         SandboxMode::WorkspaceWrite => writable::notices(settings, facts),
-        _ => Vec::new(),
+        SandboxMode::ReadOnly => settings.writable_roots.iter().filter(|root| root.required).map(no_effect).collect(),
+        SandboxMode::DangerFullAccess => Vec::new(),
+    }
+}
+
+/// A root that a flag asked for where nothing is written.
+fn no_effect(root: &RootRequest) -> Notice {
+    Notice {
+        code: "no-effect".to_owned(),
+        text: format!("`{}` isn't writable: in `read-only` nothing is", root.path.value.display()),
+        origin: Some(root.path.origin.clone()),
+        hint: Some("choose `--sandbox workspace-write` to write there".to_owned()),
     }
 }
 

@@ -32,7 +32,9 @@ pub(super) fn writable(settings: &Settings, facts: &WorldFacts, request: &Reques
 pub(super) fn notices(settings: &Settings, facts: &WorldFacts) -> Vec<Notice> {
     let mut notices = Vec::new();
     for request in roots::requests(settings, &surroundings(facts), &[]) {
-        if lookup(facts, &request.path.value).is_none_or(|root| root.resolved.is_none()) {
+        // One that a flag asked for is an error, which says it.
+        let left_out = !request.required;
+        if left_out && lookup(facts, &request.path.value).is_none_or(|root| root.resolved.is_none()) {
             notices.push(Notice {
                 code: "root-missing".to_owned(),
                 text: format!(

@@ -7,12 +7,16 @@ use super::json::{Id, MAX_ANSWER, parse, request_document};
 use super::{Approver, Asked, NoAnswer, Over};
 use ringfence_model::grant::Answer;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const WHO: &str = "the front end";
+/// Who is at the other end, and what a question is written as for them.
+pub(super) type Party = (&'static str, fn(&Asked) -> Value);
+
+const FRONT_END: Party = ("the front end", request_document);
 
 /// Questions that are remembered as over, so that a late answer to one is known for what it is.
 const REMEMBERED: usize = 1000;
@@ -29,6 +33,10 @@ struct Channel {
     /// What was read and isn't a whole line yet.
     begun: Vec<u8>,
     over: VecDeque<String>,
+    /// Who answers, for errors.
+    who: &'static str,
+    /// What a question is written as.
+    document: fn(&Asked) -> Value,
 }
 
 /// Where answers are read.
@@ -115,18 +123,36 @@ impl JsonApprover {
     /// Requests are written to one stream and answers read from the other, for as long as that takes: for front ends
     /// that keep the time themselves.
     pub fn new(answers: impl Read + Send + 'static, requests: impl Write + Send + 'static) -> Self {
-        Self::with(Box::new(Stream(answers)), Box::new(Stream(requests)), None)
+        Self::with(Box::new(Stream(answers)), Box::new(Stream(requests)), None, FRONT_END)
     }
 
     /// Requests are written to one descriptor and answers read from the other; an answer has `timeout`.
     #[cfg(unix)]
     #[must_use]
     pub fn over(answers: std::os::fd::OwnedFd, requests: std::os::fd::OwnedFd, timeout: Duration) -> Self {
-        Self::with(Box::new(Descriptor(answers.into())), Box::new(Descriptor(requests.into())), Some(timeout))
+        let (answers, requests) = (Box::new(Descriptor(answers.into())), Box::new(Descriptor(requests.into())));
+        Self::with(answers, requests, Some(timeout), FRONT_END)
     }
 
-    fn with(answers: Box<dyn Answers>, requests: Box<dyn Requests>, timeout: Option<Duration>) -> Self {
-        let channel = Channel { answers, requests, begun: Vec::new(), over: VecDeque::new() };
+    /// As [`JsonApprover::over`], with another party at the other end, who is written another document.
+    #[cfg(unix)]
+    pub(super) fn between(
+        answers: std::os::fd::OwnedFd,
+        requests: std::os::fd::OwnedFd,
+        timeout: Duration,
+        party: Party,
+    ) -> Self {
+        let (answers, requests) = (Box::new(Descriptor(answers.into())), Box::new(Descriptor(requests.into())));
+        Self::with(answers, requests, Some(timeout), party)
+    }
+
+    fn with(
+        answers: Box<dyn Answers>,
+        requests: Box<dyn Requests>,
+        timeout: Option<Duration>,
+        (who, document): Party,
+    ) -> Self {
+        let channel = Channel { answers, requests, begun: Vec::new(), over: VecDeque::new(), who, document };
         Self { channel: Mutex::new(channel), timeout }
     }
 }
@@ -138,7 +164,7 @@ impl Approver for JsonApprover {
 
     fn ask(&self, asked: &Asked) -> Result<Answer, NoAnswer> {
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
-        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let answer = channel.ask(asked, deadline);
         channel.over.push_back(asked.id.clone());
         if channel.over.len() > REMEMBERED {
@@ -155,18 +181,18 @@ struct Named {
 
 impl Channel {
     fn ask(&mut self, asked: &Asked, deadline: Option<Instant>) -> Result<Answer, NoAnswer> {
-        let mut request = request_document(asked).to_string();
+        let mut request = (self.document)(asked).to_string();
         request.push('\n');
-        if !self.requests.put(request.as_bytes(), deadline).map_err(failed)? {
+        if !self.requests.put(request.as_bytes(), deadline).map_err(|cause| failed(self.who, cause))? {
             return Err(NoAnswer::Timeout);
         }
         loop {
             let line = self.line(deadline, &asked.over)?;
             let line = std::str::from_utf8(&line)
-                .map_err(|_| NoAnswer::Garbage { who: WHO.to_owned(), why: "it isn't UTF-8".to_owned() })?;
+                .map_err(|_| NoAnswer::Garbage { who: self.who.to_owned(), why: "it isn't UTF-8".to_owned() })?;
             let late = serde_json::from_str(line).is_ok_and(|Named { id }| self.over.contains(&id));
             if !late {
-                return parse(line, asked, Id::Required, WHO);
+                return parse(line, asked, Id::Required, self.who);
             }
         }
     }
@@ -181,14 +207,14 @@ impl Channel {
             // What follows can't be told from the rest of this line, so nothing on this channel counts any more.
             if self.begun.len() as u64 > MAX_ANSWER {
                 let why = format!("a line is longer than {MAX_ANSWER} bytes");
-                return Err(NoAnswer::Garbage { who: WHO.to_owned(), why });
+                return Err(NoAnswer::Garbage { who: self.who.to_owned(), why });
             }
             let mut is_there = false;
             while !is_there {
                 if over.is_over() {
                     return Err(NoAnswer::Over);
                 }
-                is_there = self.answers.wait(over.look_again(deadline)).map_err(failed)?;
+                is_there = self.answers.wait(over.look_again(deadline)).map_err(|cause| failed(self.who, cause))?;
                 if !is_there && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                     return Err(NoAnswer::Timeout);
                 }
@@ -196,17 +222,17 @@ impl Channel {
             let mut bytes = [0; 4096];
             let read = match self.answers.take(&mut bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read.map_err(failed)?,
+                read => read.map_err(|cause| failed(self.who, cause))?,
             };
             if read == 0 {
                 // A front end that dies in the middle of a line has not answered.
-                return Err(NoAnswer::Gone { who: WHO.to_owned() });
+                return Err(NoAnswer::Gone { who: self.who.to_owned() });
             }
             self.begun.extend(bytes.iter().take(read));
         }
     }
 }
 
-fn failed(cause: io::Error) -> NoAnswer {
-    NoAnswer::Failed { who: WHO.to_owned(), cause }
+fn failed(who: &str, cause: io::Error) -> NoAnswer {
+    NoAnswer::Failed { who: who.to_owned(), cause }
 }

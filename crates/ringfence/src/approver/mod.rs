@@ -2,6 +2,8 @@
 
 mod channel;
 mod gate;
+#[cfg(target_os = "linux")]
+pub mod inbox;
 mod json;
 mod over;
 mod program;
@@ -17,9 +19,10 @@ use ringfence_model::grant::Answer;
 use ringfence_model::report::Reason;
 use ringfence_model::verdict::Question;
 use ringfence_model::{AbsPath, Settings};
+use serde::{Deserialize, Serialize};
 
 /// One question, with everything that is shown for it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Asked {
     /// Its identifier, used once.
     pub id: String,
@@ -34,11 +37,12 @@ pub struct Asked {
     /// The mode, policy and reviewer text in force.
     pub under: Under,
     /// Whether it still matters. An approver that waits looks at it, and gives up with [`NoAnswer::Over`].
+    #[serde(skip)]
     pub over: Over,
 }
 
 /// The settings that a reviewer sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Under {
     /// `workspace-write`, ….
     pub mode: String,
@@ -88,7 +92,7 @@ pub enum NoAnswer {
         why: String,
     },
     /// Whoever should be asked can't be reached.
-    #[error("{who} can't be asked")]
+    #[error("{who} can't be asked: {cause}")]
     Failed {
         /// Who.
         who: String,

@@ -56,7 +56,8 @@ impl Approver for ProgramApprover {
     }
 
     fn ask(&self, asked: &Asked) -> Result<Answer, NoAnswer> {
-        let deadline = Instant::now() + self.timeout;
+        // A time that can't be counted is none.
+        let deadline = Instant::now().checked_add(self.timeout);
         let mut child = Command::new(self.program.as_path())
             .args(&self.args)
             .env_clear()
@@ -82,11 +83,15 @@ impl Approver for ProgramApprover {
                 let _ = send.send(read.map(|_| text));
             });
         }
+        let in_time = || deadline.is_none_or(|deadline| Instant::now() < deadline);
         let output = loop {
-            let until = asked.over.look_again(Some(deadline)).unwrap_or(deadline);
-            match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let received = match asked.over.look_again(deadline) {
+                Some(until) => receive.recv_timeout(until.saturating_duration_since(Instant::now())),
+                None => receive.recv().map_err(RecvTimeoutError::from),
+            };
+            match received {
                 Ok(output) => break output,
-                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !asked.over.is_over() => {}
+                Err(RecvTimeoutError::Timeout) if in_time() && !asked.over.is_over() => {}
                 Err(_) => {
                     end(&mut child);
                     return Err(if asked.over.is_over() { NoAnswer::Over } else { NoAnswer::Timeout });
@@ -104,11 +109,13 @@ impl Approver for ProgramApprover {
 }
 
 /// Whether it ended well; none if it didn't end in time.
-fn wait_until(child: &mut Child, deadline: Instant) -> Option<bool> {
+fn wait_until(child: &mut Child, deadline: Option<Instant>) -> Option<bool> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status.success()),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
             _ => {
                 end(child);
                 return None;

@@ -180,7 +180,7 @@ fn approver(
 ) -> Result<Arc<dyn Approver>, OpenError> {
     let managed = |program: &Sourced<Vec<String>>| program.origin.layer() > Layer::CommandLine;
     match (settings.approvals.reviewer.value, &settings.approvals.program, front_end) {
-        (Reviewer::User, ..) => Ok(given.unwrap_or_else(|| Arc::new(Nobody))),
+        (Reviewer::User, ..) => Ok(given.unwrap_or_else(|| inbox(settings, start, world))),
         (Reviewer::Program, Some(program), Some(_)) if managed(program) => Err(OpenError::Reviewer {
             program: ringfence_model::text::escape(&program.value.join(" ")),
             why: "it was named for this computer, and no front end takes its place".to_owned(),
@@ -194,6 +194,25 @@ fn approver(
         }),
         (Reviewer::Program, Some(program), None) => Ok(Arc::new(reviewer(program, settings, start, world)?)),
     }
+}
+
+/// The person who waits for questions in another terminal, if there is one; nobody else.
+#[cfg(target_os = "linux")]
+fn inbox(settings: &Settings, start: &Start, world: &WorldFacts) -> Arc<dyn Approver> {
+    use crate::approver::inbox::{Inbox, place};
+
+    let socket = place(start.variable("XDG_RUNTIME_DIR"), &start.ringfence_home);
+    let from_agent =
+        ringfence_policy::decide::agent_places(world).iter().any(|place| socket.starts_with(place.as_path()));
+    match socket.exists() && !from_agent {
+        true => Arc::new(Inbox::new(socket, settings.approvals.timeout.value.0)),
+        false => Arc::new(Nobody),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn inbox(_: &Settings, _: &Start, _: &WorldFacts) -> Arc<dyn Approver> {
+    Arc::new(Nobody)
 }
 
 /// A reviewing program, found where no agent can have put it.

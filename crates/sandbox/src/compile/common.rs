@@ -120,6 +120,7 @@ pub(super) fn frame(wish: &Confinement, host: &HostFacts, tier: Tier) -> Plan {
         environment_dropped: wish.environment_dropped.clone(),
         limits: wish.limits.clone(),
         keep_background: wish.keep_background.value,
+        every_refusal: false,
         not_held: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@
 use super::call::{At, Target, Times};
 use super::caller::errno;
 use super::place::path_of;
+use super::plan::Holds;
 use super::reply::{Job, Reply};
 use super::rules::{Deed, Refusal};
 use super::walk::{self, Named};
@@ -20,6 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 /// A file that may be changed.
 struct Changeable<'broker> {
     entry: OwnedFd,
+    path: Vec<u8>,
     /// Directory and name, when the file is a symbolic link itself.
     link: Option<(super::place::Place<'broker>, Vec<u8>)>,
 }
@@ -61,6 +63,7 @@ fn look<'broker>(job: &Job<'broker, '_>, target: Target, operation: &str) -> Res
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).err(),
         // Pipes, sockets and anonymous memory have no path anybody could mean.
         None if path.first() != Some(&b'/') || path.starts_with(b"/memfd:") => None,
+        None if rules.plan.holds == Holds::Names => None,
         None => rules.outside_path(&path, false),
     };
     let refusal = refusal.or_else(|| {
@@ -75,7 +78,7 @@ fn look<'broker>(job: &Job<'broker, '_>, target: Target, operation: &str) -> Res
     }
     let is_link = FileType::from_raw_mode(fstat(&entry)?.st_mode) == FileType::Symlink;
     let link = found.filter(|_| is_link).map(|found| (found.parent, found.name));
-    Ok(Looked::May(Changeable { entry, link }))
+    Ok(Looked::May(Changeable { entry, path, link }))
 }
 
 fn change(
@@ -87,7 +90,11 @@ fn change(
     match look(job, target, operation) {
         Err(errno) => errno.into(),
         Ok(Looked::No(reply)) => reply,
-        Ok(Looked::May(file)) => act(&file).into(),
+        Ok(Looked::May(file)) => {
+            let done = act(&file);
+            let _ = done == Err(Errno::ROFS) && job.note_mount(operation, &file.path, false);
+            done.into()
+        }
     }
 }
 

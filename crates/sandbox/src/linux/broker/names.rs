@@ -277,5 +277,6 @@ pub(super) fn remove(job: &mut Job<'_, '_>, at: At, directory: bool) -> Reply {
     if found.slash {
         whole.push(b'/');
     }
-    unlinkat(found.parent.fd(), OsStr::from_bytes(&whole), flags).into()
+    let done = unlinkat(found.parent.fd(), OsStr::from_bytes(&whole), flags);
+    job.answer(done, "remove", &found.parent, &found.name)
 }

@@ -170,11 +170,13 @@ impl BrokerPlan {
         // A mount on a single file goes when the host replaces the file.
         broker.traps.writes |= (single_files && broker.watched.is_empty()) || !broker.only.is_empty();
         broker.traps.removals |= !broker.only.is_empty();
-        if holds == Holds::Everything {
+        if holds == Holds::Everything || plan.every_refusal {
             broker.traps.names = true;
             broker.traps.writes = true;
             broker.traps.removals = true;
             broker.traps.metadata = true;
+        }
+        if holds == Holds::Everything {
             broker.traps.processes = true;
             broker.traps.datagrams |= broker.loopback.is_some();
         }

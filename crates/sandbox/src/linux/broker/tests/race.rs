@@ -178,8 +178,8 @@ fn race_killed(_: &Path) {
 fn race_unmapped(_: &Path) {
     let pages = Pages::new();
     // The name begins just before the page that comes and goes.
-    let start = pages.second().wrapping_sub(2);
-    pages.write(start, b"x.git\0");
+    pages.write(pages.second().wrapping_sub(1), b".git\0");
+    let pages = &pages;
     meanwhile(
         || {
             // SAFETY: the page is ours, and nothing but the calls under test reads it.
@@ -192,9 +192,8 @@ fn race_unmapped(_: &Path) {
         || {
             // SAFETY: plain calls; whether the memory is there is the point.
             unsafe {
-                libc::mkdir(start.add(1).cast(), 0o755);
-                libc::mkdir(start.cast(), 0o755);
-                libc::rmdir(c"x".as_ptr());
+                libc::mkdir(pages.second().sub(1).cast(), 0o755);
+                libc::rmdir(c".".as_ptr());
             }
         },
     );
@@ -277,20 +276,28 @@ fn race_program(_: &Path) {
             byte.store(*to, Ordering::Relaxed);
         }
     };
+    /// Executes what stands at `path` by then.
+    extern "C" fn execute(path: *mut libc::c_void) -> libc::c_int {
+        let path: *const libc::c_char = path.cast();
+        let arguments = [path, std::ptr::null()];
+        // SAFETY: a string that others rewrite, which is the point; the arguments outlive the call.
+        unsafe { libc::execve(path, arguments.as_ptr(), std::ptr::null()) };
+        0
+    }
     meanwhile(
         || {
             set(b"progr");
             set(b".env\0");
         },
         || {
-            // SAFETY: the child shares our memory, on purpose: the path changes while it executes it; it makes no other call.
+            let mut stack = vec![0u64; 4096];
+            let path = bytes.as_ptr().cast_mut().cast();
+            // SAFETY: a child that shares our memory, on a stack of its own which outlives it, since we wait until it has
+            // executed something or ended.
             unsafe {
-                let arguments = [bytes.as_ptr().cast::<libc::c_char>(), std::ptr::null()];
-                let child = libc::vfork();
-                if child == 0 {
-                    libc::execve(bytes.as_ptr().cast(), arguments.as_ptr(), std::ptr::null());
-                    libc::_exit(0);
-                }
+                let top = stack.as_mut_ptr().add(stack.len() - 16).cast();
+                let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+                let child = libc::clone(execute, top, flags, path);
                 libc::waitpid(child, std::ptr::null_mut(), 0);
             }
         },
