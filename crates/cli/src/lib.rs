@@ -35,7 +35,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => {
             let status = cmd::dispatch(cli.command.unwrap_or(Command::Overview), ahead);
             beside::settle();
-            status
+            match out::json::unwritten() {
+                Some(failure) => failure.report(),
+                None => status,
+            }
         }
         Err(error) => usage(&error),
     }

@@ -347,7 +347,35 @@ fn cmd_16_git_reads_run_unasked_only_where_nothing_makes_git_run_something() {
     read("git status").ends(126);
     git("config --unset include.path");
     read("git status").ends(0);
-    assert!(!place.path("ws/made").exists(), "nothing of it ever ran");
+    for (key, value, line) in [
+        ("log.showSignature", "true", "git log"),
+        ("core.sshCommand", "./evil", "git log"),
+        ("extensions.partialClone", "o", "git show HEAD"),
+    ] {
+        git(&format!("config {key} {value}"));
+        assert!(read(line).ends(126).err.to_lowercase().contains(&key.to_lowercase()), "{line}");
+        git(&format!("config --unset {key}"));
+    }
+    // A hook that git runs by itself is switched off for a read.
+    place.write("ws/.git/hooks/post-index-change", "#!/bin/sh\ntouch made\n");
+    std::fs::set_permissions(place.path("ws/.git/hooks/post-index-change"), Permissions::from_mode(0o755))
+        .expect("mode");
+    place.write("ws/a.txt", "changed, so that the index is refreshed\n");
+    read("git status").ends(0);
+    assert!(!place.path("ws/made").exists(), "the hook didn't run");
+    std::fs::remove_file(place.path("ws/.git/hooks/post-index-change")).expect("the hook");
+    // A submodule's own configuration counts, and so does that of a bare repository further down.
+    git("init -q sub");
+    git("-C sub commit -q --allow-empty -m first");
+    git("-c protocol.file.allow=always submodule --quiet add ./sub sub");
+    git("-C sub config core.fsmonitor ../evil");
+    read("git status").ends(126).says("core.fsmonitor");
+    git("-C sub config --unset core.fsmonitor");
+    git("init -q --bare bare");
+    git("--git-dir=bare config core.fsmonitor ../evil");
+    let below = place.path("ws/bare").display().to_string();
+    place.run(["run", "-a", "untrusted", "-C", &below, "--", "git", "status"]).ends(126);
+    assert!(!place.path("ws/made").exists() && !place.path("ws/bare/made").exists(), "nothing of it ever ran");
     // Configuration from the line, other places, and subcommands that read and write alike.
     for line in [
         "git -c core.fsmonitor=./evil status",

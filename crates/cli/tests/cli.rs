@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Place, confines};
+use common::{Place, Ran, confines};
 
 #[test]
 fn the_status_is_the_commands_own() {
@@ -473,4 +473,46 @@ fn a_rule_that_allows_everything_says_so() {
         assert!(!place.run(args.split(' ')).ends(0).err.contains("note:"), "{args}");
     }
     assert!(place.run(["rules", "test"]).ends(0).out.contains("no rule of 7 has an example"));
+}
+
+#[test]
+fn fs_16_a_report_goes_where_it_was_named_whatever_the_command_does() {
+    if !confines("fs_16_a_report") {
+        return;
+    }
+    let place = Place::new();
+    for command in ["run", "sandbox"] {
+        let swap = "rm r.json; ln -s ../out/keep r.json";
+        place.run([command, "-s", "workspace-write", "--report", "r.json", "--", "sh", "-c", swap]).ends(0);
+        assert_eq!(place.read("out/keep"), "a canary\n", "{command}: no link of the command's is followed");
+        std::fs::remove_file(place.path("ws/r.json")).expect("the link");
+        let unwritable = [command, "-s", "workspace-write", "--report", "no/r.json", "--", "touch", "made"];
+        place.run(unwritable).ends(125).says("the report can't be written to no/r.json").says("--report");
+        assert!(!place.path("ws/made").exists(), "{command}: nothing ran");
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_or_read_is_said_at_once() {
+    let place = Place::new();
+    let full = |args: &[&str]| {
+        let file = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        Ran::of(place.command(args).stdout(file))
+    };
+    full(&["config", "show", "--all"]).ends(125).says("standard output can't be written");
+    full(&["config", "schema"]).ends(125);
+    // A reader that went away is none of that.
+    let mut command = place.command(["config", "schema"]);
+    let (read, write) = std::io::pipe().expect("a pipe");
+    drop(read);
+    Ran::of(command.stdout(write)).ends(0);
+    // A pipe in a file's place holds nobody up.
+    let made = std::process::Command::new("mkfifo").arg(place.path("home/.ringfence/config.toml")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        common::skip("what_cannot_be_read", "`mkfifo` isn't installed");
+        return;
+    }
+    for args in [&["status"][..], &["config", "set", "git", "commit"], &["permissions", "auto"]] {
+        place.run(args).ends(125).says("not a regular file");
+    }
 }

@@ -4,7 +4,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+#[path = "network/clients.rs"]
+mod clients;
 mod common;
+#[path = "network/ends.rs"]
+mod ends;
+#[path = "common/terminal.rs"]
+mod terminal;
 
 use common::{Place, Ran, confines, have, program, skip};
 use std::process::{Command, Stdio};
@@ -32,6 +38,7 @@ transparent = TRANSPARENT
 "loop6.test" = "allow"
 "alias.test" = "allow"
 "silent.test" = "allow"
+"slow.test" = "allow"
 "broken.test" = "allow"
 "denied.test" = "deny"
 "#;
@@ -44,13 +51,18 @@ struct World {
 impl World {
     /// None, said so, if this machine has no such world.
     fn new(test: &str, transparent: bool) -> Option<Self> {
+        Self::with(test, transparent, "")
+    }
+
+    /// The same with more settings.
+    fn with(test: &str, transparent: bool, more: &str) -> Option<Self> {
         let needed = ["python3", "ip", "unshare", "nsenter"].iter().all(|program| have(test, program));
         if !needed || !confines(test) {
             return None;
         }
         let world = Self { place: Place::new(), with_node: false };
         let settings = SETTINGS.replace("TRANSPARENT", if transparent { "true" } else { "false" });
-        world.place.settings(&settings);
+        world.place.settings(&(settings + more));
         world.place.write("world/world.sh", WORLD);
         world.place.write("world/server.py", SERVER);
         world.place.write("world/pages/hello", "hello from afar\n");
@@ -79,6 +91,8 @@ impl World {
         command.current_dir(self.place.path("ws")).env_clear().stdin(Stdio::null());
         command.env("HOME", self.place.path("home")).env("LANG", "C.UTF-8").env("TERM", "dumb");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // What this machine trusts, and a credential of whoever starts the sandbox.
+        command.env("SSL_CERT_FILE", self.place.path("world/cert.pem")).env("API_TOKEN", "real-value");
         Ran::of(&mut command)
     }
 
@@ -390,169 +404,4 @@ print(os.path.exists("/dev/net/tun"), sorted(os.listdir("/sys/class/net")) if os
     assert!(lines[3].contains("127.0.0.1"), "{}", lines[3]);
     assert_eq!(lines[4..7], ["datagram False", "no such name", "closed"], "{}", ran.out);
     assert!(lines[7].starts_with("False "), "{}", lines[7]);
-}
-
-#[test]
-fn transparent_clients_of_every_day_work_without_a_proxy() {
-    let test = "transparent_clients_of_every_day_work_without_a_proxy";
-    let Some(mut world) = World::new(test, true) else { return };
-    world.with_node = have(test, "node") && have(test, "openssl");
-    clients(test, &world, "unset $(env | sed -n 's/^\\([A-Za-z_]*[pP][rR][oO][xX][yY][A-Za-z_]*\\)=.*/\\1/p'); ");
-}
-
-#[test]
-fn clients_of_every_day_work_through_the_proxy() {
-    let test = "clients_of_every_day_work_through_the_proxy";
-    let Some(mut world) = World::new(test, false) else { return };
-    world.with_node = have(test, "node") && have(test, "openssl");
-    clients(test, &world, "");
-}
-
-/// Runs each client that is installed; each prints what it got.
-fn clients(test: &str, world: &World, before: &str) {
-    if world.with_node {
-        world.place.write("world/server.mjs", SERVER_2);
-    }
-    repository(world);
-    packages(world);
-    let cert = world.place.path("world/cert.pem");
-    let cert = cert.display();
-    // Where a version manager keeps the compiler, if that is how `cargo` was installed.
-    let rustup = std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.rustup")));
-    let rustup = rustup.unwrap_or_default();
-    let prepare = format!(
-        "{before} export CERT={cert} SSL_CERT_FILE={cert} NODE_EXTRA_CA_CERTS={cert} HOME=$PWD RUSTUP_HOME={rustup}; "
-    );
-    let through = before.is_empty();
-    let rows = [
-        ("curl", "curl", "curl -sSm 20 http://allowed.test/hello", "hello from afar"),
-        ("curl", "curl, TLS", "curl -sSm 20 --cacert $CERT https://allowed.test/hello", "hello from afar"),
-        ("node", "curl, HTTP/2", "curl -sSm 20 --http2 --cacert $CERT https://allowed.test:8443/", "version 2.0"),
-        (
-            "curl",
-            "curl, SOCKS",
-            "curl -sSm 20 ${ALL_PROXY:+-x $ALL_PROXY} --cacert $CERT https://allowed.test/hello",
-            "hello from afar",
-        ),
-        (
-            "curl",
-            "curl, upload",
-            "head -c 3000000 /dev/zero | tr '\\0' a > up; curl -sSm 20 -T up http://allowed.test/x",
-            "291000000",
-        ),
-        ("wget", "wget", "wget -qO- -T 20 --ca-certificate=$CERT https://allowed.test/hello", "hello from afar"),
-        (
-            "git",
-            "git, TLS",
-            "git -c http.sslCAInfo=$CERT clone -q https://allowed.test/repo.git copy && cat copy/file",
-            "from the repository",
-        ),
-        (
-            "pip3",
-            "pip",
-            "python3 -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --cert $CERT -i https://allowed.test/simple/ -d got thing && ls got",
-            "thing-1.0-py3-none-any.whl",
-        ),
-        (
-            "npm",
-            "npm",
-            "npm view thing version --registry https://allowed.test/npm/ --cafile $CERT --cache $PWD/npm",
-            "1.0.0",
-        ),
-        (
-            "cargo",
-            "cargo",
-            "cd crate && CARGO_HTTP_CAINFO=$CERT CARGO_HOME=$PWD/home CARGO_REGISTRIES_LOCAL_INDEX=sparse+https://allowed.test/index/ cargo generate-lockfile -q && grep -c 'name = \"thing\"' Cargo.lock",
-            "1",
-        ),
-        (
-            "python3",
-            "requests",
-            "REQUESTS_CA_BUNDLE=$CERT python3 -c 'import requests; print(requests.get(\"https://allowed.test/hello\", timeout=20).text)'",
-            "hello from afar",
-        ),
-        (
-            "python3",
-            "urllib",
-            "python3 -c 'import urllib.request as u; print(u.urlopen(\"https://allowed.test/hello\", timeout=20).read().decode())'",
-            "hello from afar",
-        ),
-        (
-            "python3",
-            "httpx",
-            "python3 -c 'import httpx; print(httpx.get(\"https://allowed.test/hello\", timeout=20).text)'",
-            "hello from afar",
-        ),
-        ("python3", "aiohttp", "python3 aio.py", "hello from afar"),
-    ];
-    world.place.write(
-        "ws/aio.py",
-        "import aiohttp, asyncio\nasync def main():\n    async with aiohttp.ClientSession(trust_env=True) as s:\n        \
-         async with s.get('https://allowed.test/hello') as r: print(await r.text())\nasyncio.run(main())\n",
-    );
-    let mut script = prepare;
-    let mut expected = Vec::new();
-    for (program, name, line, wanted) in rows {
-        let module = ["requests", "httpx", "aiohttp"].contains(&name);
-        let there = if program == "node" { world.with_node } else { have(test, program) };
-        if !there || module && !has_module(test, name) {
-            continue;
-        }
-        script.push_str(&format!("echo \"{name}: $( ({line}) 2>&1 | grep . | tail -1)\"; "));
-        expected.push(format!("{name}: {wanted}"));
-    }
-    if world.with_node && !through {
-        // Node's own `fetch` and most WebSocket clients know of no proxy variables at all.
-        script.push_str("echo \"fetch: $(node -e 'fetch(\"https://allowed.test/hello\").then(r => r.text()).then(console.log)' 2>&1 | grep . | tail -1)\"; ");
-        expected.push("fetch: hello from afar".to_owned());
-    }
-    let ran = world.inside(&script).ends(0);
-    let got: Vec<&str> = ran.out.lines().collect();
-    assert_eq!(got, expected, "{}", ran.err);
-}
-
-fn has_module(test: &str, name: &str) -> bool {
-    let found = Command::new("python3").args(["-c", &format!("import {name}")]).output();
-    let found = found.is_ok_and(|output| output.status.success());
-    if !found {
-        skip(test, &format!("Python's `{name}` isn't installed"));
-    }
-    found
-}
-
-/// A repository for the plain HTTP protocol.
-fn repository(world: &World) {
-    let script = "mkdir src && cd src && git init -q . && echo 'from the repository' > file && git add file && \
-        git -c user.name=x -c user.email=x@x commit -qm one && git update-server-info && cp -r .git ../pages/repo.git";
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).current_dir(world.place.path("world")).env("HOME", world.place.path("home"));
-    let _ = command.output();
-}
-
-/// What stands in for package registries.
-fn packages(world: &World) {
-    let write = |name: &str, text: &str| world.place.write(name, text);
-    write(
-        "world/pages/simple/thing/index.html",
-        "<!DOCTYPE html><html><body><a href=\"/thing-1.0-py3-none-any.whl\">thing-1.0-py3-none-any.whl</a></body></html>",
-    );
-    let script = "import zipfile\nz = zipfile.ZipFile('thing-1.0-py3-none-any.whl', 'w')\nz.writestr('thing.py', 'x = 1')\n\
-        z.writestr('thing-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n')\n\
-        z.writestr('thing-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
-        z.writestr('thing-1.0.dist-info/RECORD', '')\nz.close()";
-    let _ = Command::new("python3").args(["-c", script]).current_dir(world.place.path("world/pages")).output();
-    write(
-        "world/pages/npm/thing",
-        r#"{"name":"thing","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"thing","version":"1.0.0","dist":{"tarball":"https://allowed.test/x.tgz","shasum":"0"}}}}"#,
-    );
-    write("world/pages/index/config.json", r#"{"dl":"https://allowed.test/dl"}"#);
-    write(
-        "world/pages/index/th/in/thing",
-        r#"{"name":"thing","vers":"1.0.0","deps":[],"cksum":"0000000000000000000000000000000000000000000000000000000000000000","features":{},"yanked":false}"#,
-    );
-    write("ws/crate/src/lib.rs", "");
-    write(
-        "ws/crate/Cargo.toml",
-        "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n[dependencies]\nthing = { version = \"1\", registry = \"local\" }\n",
-    );
 }

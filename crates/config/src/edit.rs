@@ -148,6 +148,10 @@ pub fn rewrite<E: From<ConfigError>>(file: &Path, change: impl FnOnce(&str) -> R
     let directory = real.parent().unwrap_or(Path::new("/"));
     make_private_directory(directory).map_err(unwritable)?;
     let _lock = lock(&real).map_err(unwritable)?;
+    // Reading anything else might wait for ever.
+    if std::fs::metadata(&real).is_ok_and(|found| !found.is_file()) {
+        return Err(unwritable(io::Error::other("not a regular file")).into());
+    }
     let text = match std::fs::read(&real) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|error| unwritable(io::Error::other(error)))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

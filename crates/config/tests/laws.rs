@@ -64,6 +64,14 @@ const REQUIREMENTS: &[&str] = &[
     "features = { network_proxy = true }",
 ];
 
+/// What layers may say of the project that is worked in.
+const OF_PROJECT: &[&str] = &[
+    "projects.\"/w/app\".sandbox_mode = \"danger-full-access\"",
+    "projects.\"/w/app\".sandbox_mode = \"read-only\"",
+    "projects.\"/w/app\".approval_policy = \"never\"",
+    "projects.\"/w/app\".approval_policy = { reject = { rules = true } }",
+];
+
 fn name(line: &str) -> &str {
     line.split(' ').next().unwrap_or("")
 }
@@ -81,6 +89,8 @@ struct Given {
     layers: Vec<String>,
     flags: Vec<String>,
     requirements: [String; 4],
+    /// Of the project, in the system's layer, the profile and the managed defaults.
+    of_project: [Option<&'static str>; 3],
     vcs: bool,
 }
 
@@ -88,22 +98,30 @@ fn given() -> impl Strategy<Value = Given> {
     let layers = proptest::collection::vec(some(SETTINGS, 4), 5);
     let flags = proptest::sample::subsequence(SETTINGS.to_vec(), 0..=2);
     let requirements = [some(REQUIREMENTS, 5), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3), some(REQUIREMENTS, 3)];
-    (layers, flags, requirements, any::<bool>()).prop_map(|(layers, flags, requirements, vcs)| Given {
-        layers,
-        flags: flags.into_iter().map(|line| line.replacen(" = ", "=", 1)).collect(),
-        requirements,
-        vcs,
-    })
+    let one = || proptest::option::weighted(0.2, proptest::sample::select(OF_PROJECT));
+    let of_project = [one(), one(), one()];
+    (layers, flags, requirements, of_project, any::<bool>()).prop_map(
+        |(layers, flags, requirements, of_project, vcs)| Given {
+            of_project,
+            layers,
+            flags: flags.into_iter().map(|line| line.replacen(" = ", "=", 1)).collect(),
+            requirements,
+            vcs,
+        },
+    )
 }
 
 fn load(given: &Given) -> Result<Resolved, ConfigError> {
     let [system, mdm, inherited, cloud] = &given.requirements;
+    let with = |layer: usize, of_project: usize| {
+        format!("{}\n{}", given.of_project[of_project].unwrap_or_default(), given.layers[layer])
+    };
     let mut start = Start::new()
-        .system(&given.layers[0])
+        .system(&with(0, 0))
         .user(&given.layers[1])
-        .file("/home/me/.ringfence/p.config.toml", &given.layers[2])
+        .file("/home/me/.ringfence/p.config.toml", &with(2, 1))
         .trusted_project(&given.layers[3])
-        .managed(&given.layers[4])
+        .managed(&with(4, 2))
         .requirements(&format!("inherit = [\"/etc/more.toml\"]\n{system}\n{}", service()))
         .cloud(cloud)
         .file("/etc/more.toml", inherited)
@@ -185,6 +203,7 @@ proptest! {
     fn a_stack_that_asks_for_nothing_is_never_rejected(mut given in given()) {
         given.layers.iter_mut().for_each(String::clear);
         given.flags.clear();
+        given.of_project = [None; 3];
         // Of profiles and modes an administrator can require what nothing fulfils.
         given.requirements.iter_mut().filter(|text| text.contains("permission")).for_each(String::clear);
         if let Err(error) = load(&given) {

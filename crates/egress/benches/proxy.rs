@@ -1,7 +1,10 @@
-//! The proxy against no proxy, tinyproxy and squid, in one run, as ratios. `cargo bench -p ringfence-egress`.
+//! The proxy against no proxy, tinyproxy, squid and sandbox-runtime, in one run, as ratios. `cargo bench -p
+//! ringfence-egress`.
 //!
-//! Every contender is a process of its own; origin and clients are threads of this one. `RINGFENCE_BENCH_MIB` sets the
-//! size of the large transfer (1024), `RINGFENCE_BENCH_ROUNDS` the number of small requests (4000).
+//! Every contender is a process of its own; origin and clients are threads of this one. One contender is no proxy at all:
+//! a bare relay that judges nothing and knows only the origin, to say what any relay could reach on this machine.
+//! `RINGFENCE_BENCH_MIB` sets the size of the large transfer (1024), `RINGFENCE_BENCH_ROUNDS` the number of small
+//! requests (4000), `RINGFENCE_BENCH_ROWS` limits rows to those whose title begins with one of a list set apart by `;`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -21,20 +24,32 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+#[path = "proxy/relay.rs"]
+mod relay;
+
 const SMALL: usize = 1024;
 const CHILD: &str = "RINGFENCE_BENCH_ORIGIN";
+const RELAY: &str = "RINGFENCE_BENCH_RELAY";
 
 fn main() {
     if let Ok(origin) = std::env::var(CHILD) {
         return serve(&origin);
     }
+    #[cfg(target_os = "linux")]
+    if let Ok(origin) = std::env::var(RELAY) {
+        return relay::serve(SocketAddr::from(([127, 0, 0, 1], origin.parse().unwrap())));
+    }
     let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (mib, rounds): (usize, usize) = (number("RINGFENCE_BENCH_MIB", 1024), number("RINGFENCE_BENCH_ROUNDS", 4000));
     let origin = origin();
     let mut contenders = vec![Contender { name: "direct", at: None, process: None }];
-    contenders.push(ringfence(origin));
+    #[cfg(target_os = "linux")]
+    contenders.push(child("bare relay", RELAY, origin));
+    contenders.push(child("ringfence", CHILD, origin));
     contenders.extend(tinyproxy());
     contenders.extend(squid());
+    contenders.extend(sandbox_runtime());
     println!("1 KiB answers, {rounds} requests; {mib} MiB transfers; every process and thread on the same machine\n");
     println!("| | {} |", contenders.iter().map(|contender| contender.name).collect::<Vec<_>>().join(" | "));
     println!("| --- |{}", " --- |".repeat(contenders.len()));
@@ -43,15 +58,23 @@ fn main() {
     row("tunnel, new each time: median, µs", &contenders, |contender| {
         fresh(contender, origin, rounds / 8, Way::Tunnel)
     });
+    row("tunnel, new each time, 64 connections: requests/s", &contenders, |contender| {
+        many_fresh(contender, origin, rounds, Way::Tunnel)
+    });
     row("plain, kept: median round trip, µs", &contenders, |contender| plain_kept(contender, origin, rounds));
     row("plain, new each time: median, µs", &contenders, |contender| fresh(contender, origin, rounds / 8, Way::Plain));
     row("plain, 64 connections, new each time: requests/s", &contenders, |contender| {
-        many_fresh(contender, origin, rounds)
+        many_fresh(contender, origin, rounds, Way::Plain)
     });
     row("tunnel, large: MiB/s", &contenders, |contender| large(contender, origin, mib, Way::Tunnel));
     row("plain, large: MiB/s", &contenders, |contender| large(contender, origin, mib, Way::Plain));
-    idle(&contenders, origin);
-    decision();
+    row("tunnel, 64 large ones at once: MiB/s", &contenders, |contender| many_large(contender, origin, mib));
+    if wanted("idle") {
+        idle(&contenders, origin);
+    }
+    if wanted("decision") {
+        decision();
+    }
     for contender in &mut contenders {
         if let Some(process) = &mut contender.process {
             let _ = process.kill();
@@ -66,35 +89,46 @@ struct Contender {
     process: Option<Child>,
 }
 
+/// Whether a row is asked for.
+fn wanted(title: &str) -> bool {
+    std::env::var("RINGFENCE_BENCH_ROWS").map_or(true, |rows| rows.split(';').any(|row| title.starts_with(row)))
+}
+
 fn row(title: &str, contenders: &[Contender], measure: impl Fn(&Contender) -> f64) {
-    let figures: Vec<f64> = contenders.iter().map(measure).collect();
-    let direct = figures[0];
-    let cells: Vec<String> =
-        figures
-            .iter()
-            .map(|figure| {
-                if *figure == direct {
-                    format!("{figure:.0}")
-                } else {
-                    format!("{figure:.0} ({:.2}×)", figure / direct)
-                }
-            })
-            .collect();
+    if !wanted(title) {
+        return;
+    }
+    // The origin alone is no proxy for plain requests: it isn't asked in absolute form.
+    let figures: Vec<Option<f64>> = contenders
+        .iter()
+        .map(|contender| (!(title.starts_with("plain") && contender.name == "bare relay")).then(|| measure(contender)))
+        .collect();
+    let direct = figures[0].unwrap_or(1.0);
+    let cells: Vec<String> = figures
+        .iter()
+        .enumerate()
+        .map(|(index, figure)| match figure {
+            None => "–".to_owned(),
+            Some(figure) if index == 0 => format!("{figure:.0}"),
+            Some(figure) => format!("{figure:.0} ({:.2}×)", figure / direct),
+        })
+        .collect();
     println!("| {title} | {} |", cells.join(" | "));
 }
 
 // Contenders.
 
-fn ringfence(origin: SocketAddr) -> Contender {
+/// This very program as a process of its own: the proxy, or the bare relay.
+fn child(name: &'static str, what: &str, origin: SocketAddr) -> Contender {
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .env(CHILD, origin.port().to_string())
+        .env(what, origin.port().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    Contender { name: "ringfence", at: Some(line.trim().parse().unwrap()), process: Some(process) }
+    Contender { name, at: Some(line.trim().parse().unwrap()), process: Some(process) }
 }
 
 /// The child: the proxy alone, until standard input closes.
@@ -196,6 +230,26 @@ fn squid() -> Option<Contender> {
     let file = directory.join("squid.conf");
     std::fs::write(&file, text).unwrap();
     start("squid", "/usr/sbin/squid", &["-N", "-n", &format!("bench{port}"), "-f", file.to_str().unwrap()], port)
+}
+
+/// The package is looked for in `RINGFENCE_BENCH_SANDBOX_RUNTIME`, then among npm's global ones.
+fn sandbox_runtime() -> Option<Contender> {
+    let global = || {
+        let root = Command::new("npm").args(["root", "-g"]).output().ok()?;
+        let root = String::from_utf8(root.stdout).ok()?;
+        Some(format!("{}/@anthropic-ai/sandbox-runtime", root.trim()))
+    };
+    let package = std::env::var("RINGFENCE_BENCH_SANDBOX_RUNTIME").ok().or_else(global)?;
+    let module = format!("{package}/dist/sandbox/http-proxy.js");
+    if !std::path::Path::new(&module).exists() {
+        println!("SKIPPED: sandbox-runtime: no such package among npm's global ones");
+        return None;
+    }
+    let port = free_port();
+    let code = "const [module, port] = process.argv.slice(1); const { createHttpProxyServer } = await import(module); \
+        createHttpProxyServer({ filter: (port, host) => host === '127.0.0.1' }).listen(Number(port), '127.0.0.1');";
+    let arguments = ["--input-type=module", "-e", code, &module, &port.to_string()];
+    start("sandbox-runtime", "node", &arguments, port)
 }
 
 // Origin: `GET /small` answers 1 KiB, `GET /large/N` answers N MiB.
@@ -360,30 +414,44 @@ fn many_tunnels(contender: &Contender, origin: SocketAddr, rounds: usize) -> f64
     })
 }
 
-fn many_fresh(contender: &Contender, origin: SocketAddr, rounds: usize) -> f64 {
+fn many_fresh(contender: &Contender, origin: SocketAddr, rounds: usize, way: Way) -> f64 {
     on_64(rounds, |each| {
         let mut buffer = vec![0; 8192];
         for _ in 0..each {
-            let (mut stream, base) = open(contender, origin, Way::Plain);
+            let (mut stream, base) = open(contender, origin, way);
             assert!(ask(&mut stream, &base, origin, "Connection: close\r\n", &mut buffer));
         }
     })
 }
 
+fn many_large(contender: &Contender, origin: SocketAddr, mib: usize) -> f64 {
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| transfer(contender, origin, mib.div_ceil(64), Way::Tunnel));
+        }
+    });
+    (mib.div_ceil(64) * 64) as f64 / began.elapsed().as_secs_f64()
+}
+
+fn transfer(contender: &Contender, origin: SocketAddr, mib: usize, way: Way) {
+    let (mut stream, base) = open(contender, origin, way);
+    write!(stream, "GET {base}/large/{mib} HTTP/1.1\r\nHost: {origin}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    let mut seen = 0;
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => seen += count,
+        }
+    }
+    assert!(seen > mib << 20, "{seen} bytes");
+}
+
 fn large(contender: &Contender, origin: SocketAddr, mib: usize, way: Way) -> f64 {
     let run = || {
-        let (mut stream, base) = open(contender, origin, way);
         let began = Instant::now();
-        write!(stream, "GET {base}/large/{mib} HTTP/1.1\r\nHost: {origin}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut buffer = vec![0; 1 << 20];
-        let mut seen = 0;
-        loop {
-            match stream.read(&mut buffer) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => seen += count,
-            }
-        }
-        assert!(seen > mib << 20, "{seen} bytes");
+        transfer(contender, origin, mib, way);
         mib as f64 / began.elapsed().as_secs_f64()
     };
     let mut speeds = [run(), run(), run()];

@@ -240,6 +240,7 @@ fn run(
     };
     let _ = ready.send(Ok(()));
     runtime.block_on(async {
+        let _nearest = tokio::spawn(nearest_deadline());
         while let Some(order) = inbox.recv().await {
             match order {
                 Order::Serve(listener, door, answer) => {
@@ -262,6 +263,15 @@ fn run(
     });
     // Records are closed as tasks are dropped; a task that doesn't let go is left behind.
     runtime.shutdown_timeout(Duration::from_millis(500));
+}
+
+/// A deadline that is always nearer than those of connections. The runtime wakes itself by a system call, and looks for
+/// what is ready once more, whenever a deadline is nearer than the one it last waited for: with none, that is for nearly
+/// every new connection.
+async fn nearest_deadline() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {

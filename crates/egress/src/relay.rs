@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 const SCRATCH: usize = 64 * 1024;
+const SMALL: usize = 4096;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -27,8 +28,14 @@ enum Turn {
     Rest(Vec<u8>),
 }
 
-/// Passes bytes on until the sender is done, then closes that direction of the receiver.
-pub(crate) async fn pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<()> {
+/// Passes bytes on until the sender is done, then closes that direction of the receiver: where the other direction is done
+/// already, closing the connections will do that.
+pub(crate) async fn pump(
+    from: &mut ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    count: &AtomicU64,
+    other_done: &AtomicBool,
+) -> io::Result<()> {
     loop {
         match turn(from, to, count).await? {
             Turn::End => break,
@@ -41,7 +48,28 @@ pub(crate) async fn pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count:
             Turn::Rest(rest) => to.write_all(&rest).await?,
         }
     }
+    if other_done.swap(true, Relaxed) {
+        return Ok(());
+    }
     to.shutdown().await
+}
+
+/// The same for connections that the kernel can't move bytes between, with a small buffer of its own.
+pub(crate) async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    count: &AtomicU64,
+) -> io::Result<()> {
+    let mut buffer = [0; SMALL];
+    loop {
+        let taken = from.read(&mut buffer).await?;
+        if taken == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(buffer.get(..taken).unwrap_or_default()).await?;
+        to.flush().await?;
+        count.fetch_add(taken as u64, Relaxed);
+    }
 }
 
 async fn turn(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Turn> {

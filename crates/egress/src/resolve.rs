@@ -6,6 +6,7 @@
 use crate::ask::Later;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,9 +129,35 @@ pub(crate) async fn addresses(
     }
 }
 
+/// What was found out about addresses lately, so that a connection to one that was just asked about costs no socket.
+#[derive(Default)]
+pub(crate) struct OwnAddresses(Mutex<HashMap<IpAddr, (bool, Instant)>>);
+
+/// How long that counts, and how many are remembered.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+const MAX_KNOWN: usize = 256;
+
+impl OwnAddresses {
+    /// Whether an address is this machine's own.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&address) {
+            Some((own, asked)) if asked.elapsed() < KNOWN_FOR => *own,
+            _ => {
+                if known.len() >= MAX_KNOWN {
+                    known.clear();
+                }
+                let own = is_own(address);
+                known.insert(address, (own, Instant::now()));
+                own
+            }
+        }
+    }
+}
+
 /// Whether the kernel would reach this address without leaving the machine: connecting a datagram socket sends nothing,
 /// and an own address is its own source.
-pub(crate) fn is_own(address: IpAddr) -> bool {
+fn is_own(address: IpAddr) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = UdpSocket::bind(SocketAddr::new(any, 0))
         .and_then(|socket| socket.connect(SocketAddr::new(address, 9)).and_then(|()| socket.local_addr()));

@@ -37,8 +37,8 @@ pub enum RunError {
     Start(#[from] StartError),
     /// It would be reachable from other machines.
     #[error(
-        "{0} isn't a loopback address, and others could use the proxy: set `dangerously_allow_non_loopback_proxy = true` \
-         to listen there all the same"
+        "{0} isn't a loopback address, and others could use the proxy: set \
+         `network.dangerously_allow_non_loopback_proxy = true` to listen there all the same"
     )]
     NotLoopback(SocketAddr),
     /// The counters would be readable from other machines.

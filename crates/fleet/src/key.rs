@@ -36,7 +36,7 @@ pub enum SecretKeyError {
         cause: io::Error,
     },
     /// The file can't be made; an existing one is never replaced.
-    #[error("write the signing key {}", path.display())]
+    #[error("the signing key can't be written to {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,

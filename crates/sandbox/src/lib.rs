@@ -15,12 +15,17 @@ pub mod fallback;
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))]
+mod macos;
 pub mod plan;
 #[cfg(target_os = "linux")]
 mod prepare;
 pub mod probe;
 pub mod run;
 #[cfg(target_os = "linux")]
+mod sys;
+#[cfg(target_os = "macos")]
+#[path = "sys/macos.rs"]
 mod sys;
 #[cfg(windows)]
 #[path = "sys/windows/mod.rs"]
@@ -33,6 +38,8 @@ pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
 pub use linux::{Ahead, Killer, Prepared, Running, Sandbox};
+#[cfg(target_os = "macos")]
+pub use macos::Sandbox;
 pub use plan::{Act, Plan, Step};
 #[cfg(target_os = "linux")]
 pub use run::inherited;

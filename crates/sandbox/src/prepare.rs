@@ -43,7 +43,12 @@ pub(crate) fn slots(count: usize, filled: &[i32]) -> Vec<AtomicI32> {
 /// Turns the steps of a plan into operations. The command's own terminal, if it has one, becomes `/dev/console`, that
 /// programs find a name for it.
 pub(crate) fn prepare(plan: &Plan, terminal: Option<CString>) -> Result<Prepared, StartError> {
-    let mut builder = Builder { terminal, ..Builder::default() };
+    let masks = plan.steps.iter().any(|step| match &step.act {
+        Act::Mask { .. } => true,
+        Act::OwnProc { masked, .. } => !masked.is_empty(),
+        _ => false,
+    });
+    let mut builder = Builder { terminal, masks, ..Builder::default() };
     // What will be writable is copied before everything becomes read-only, since read-only copies could, inside an outer
     // user namespace, not be made writable again.
     let tree = plan.steps.iter().position(|step| step.act == Act::ReadOnlyTree);
@@ -84,7 +89,10 @@ struct Builder {
     own: Vec<Own>,
     /// Descriptors of pinned and re-bound paths, innermost last.
     inner: Vec<(AbsPath, Slot)>,
-    covers: Option<(Slot, Slot)>,
+    /// The file system of what masks are made of, and a file and a directory in it.
+    covers: Option<(Slot, [Slot; 2])>,
+    /// The plan has masks.
+    masks: bool,
     ruleset: Option<Slot>,
     each: Vec<Operation>,
     network: Vec<Operation>,
@@ -262,12 +270,13 @@ impl Builder {
         let options = vec![(c_string(b"mode")?, c_string(mode.as_bytes())?)];
         let attributes = NO_SETUID | libc::MOUNT_ATTR_NODEV;
         self.push(Op::NewFileSystem { to: tree, kind: c_string(b"tmpfs")?, options, attributes });
+        // Before anything is mounted in it: kernels before 6.15 mount nothing on what isn't part of the tree yet.
+        self.push(Op::Attach { tree, at });
         for (inner, from, copy) in kept {
             if let Some(rest) = inner.below(path) {
                 self.push(Op::PlaceKept { dir: tree, path: steps_to(rest)?, from, tree: copy });
             }
         }
-        self.push(Op::Attach { tree, at });
         self.own.push(Own { path: path.clone(), tree });
         self.lenience = lenience;
         Ok(())
@@ -302,7 +311,7 @@ impl Builder {
     }
 
     fn mask(&mut self, path: &AbsPath) -> Result<(), StartError> {
-        let (file, directory) = self.covers()?;
+        let (_, [file, directory]) = self.covers()?;
         self.lenience = Some(Lenience::MissingIsFine);
         let at = self.open(path, None)?;
         self.push(Op::Cover { at, file, directory });
@@ -310,7 +319,7 @@ impl Builder {
     }
 
     /// The unreadable file and directory that masks are made of; made once.
-    fn covers(&mut self) -> Result<(Slot, Slot), StartError> {
+    fn covers(&mut self) -> Result<(Slot, [Slot; 2]), StartError> {
         if let Some(covers) = self.covers {
             return Ok(covers);
         }
@@ -328,8 +337,8 @@ impl Builder {
         self.push(Op::Open { to: file, from, path: c_string(b"file")?, expect: None });
         self.push(Op::Open { to: directory, from, path: c_string(b"directory")?, expect: None });
         self.per_command = per_command;
-        self.covers = Some((file, directory));
-        Ok((file, directory))
+        self.covers = Some((tree, [file, directory]));
+        Ok((tree, [file, directory]))
     }
 
     fn own_dev(&mut self, nodes: &[String]) -> Result<(), StartError> {
@@ -340,14 +349,19 @@ impl Builder {
         // Not `nodev`: the nodes bound into it keep the attributes of their own mounts.
         let attributes = NO_SETUID | libc::MOUNT_ATTR_NOEXEC;
         self.push(Op::NewFileSystem { to: tree, kind: c_string(b"tmpfs")?, options, attributes });
+        let console = self.terminal.take().map(|path| {
+            let (from, copy) = (self.slot(), self.slot());
+            self.push(Op::KeepTree { path, from, to: copy });
+            (from, copy)
+        });
+        // Before anything is mounted in it, as above. What it covers is reached through its descriptor.
+        self.push(Op::Attach { tree, at });
         for node in nodes {
             // That the copy is read-only doesn't matter: writing to a device isn't writing to its file system.
             let path = c_string(node.as_bytes())?;
             self.push(Op::BindNode { from: at, dir: tree, path });
         }
-        if let Some(path) = self.terminal.take() {
-            let (from, copy) = (self.slot(), self.slot());
-            self.push(Op::KeepTree { path, from, to: copy });
+        if let Some((from, copy)) = console {
             self.push(Op::PlaceKept { dir: tree, path: vec![c_string(b"console")?], from, tree: copy });
         }
         for (name, target) in [
@@ -374,11 +388,15 @@ impl Builder {
             let attributes = NO_SETUID | (libc::MOUNT_ATTR_NOEXEC * u64::from(name == "pts"));
             self.push(Op::NewFileSystem { to: inner, kind: c_string(kind.as_bytes())?, options, attributes });
             self.push(Op::MakeDirectory { dir: tree, path: path.clone(), mode: 0o755 });
+            if name == "shm" && self.masks {
+                // Kernels before 6.15 copy nothing from what isn't part of the tree either. Below this, nobody sees it.
+                let (covers, _) = self.covers()?;
+                self.push(Op::AttachBelow { tree: covers, dir: tree, path: path.clone() });
+            }
             self.push(Op::AttachBelow { tree: inner, dir: tree, path });
         }
         let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
         self.push(Op::SetAttributes { at: tree, recursive: false, attributes });
-        self.push(Op::Attach { tree, at });
         self.own.push(Own { path: abs("/dev")?, tree });
         Ok(())
     }
@@ -398,7 +416,7 @@ impl Builder {
         if masked.is_empty() {
             return Ok(());
         }
-        let (file, directory) = self.covers()?;
+        let (_, [file, directory]) = self.covers()?;
         for path in masked {
             let Some(name) = path.file_name() else { continue };
             self.push(Op::CoverBelow { dir: tree, path: c_string(name.as_bytes())?, file, directory });

@@ -10,6 +10,7 @@ pub mod command;
 mod danger;
 pub mod git;
 mod grammar;
+mod names;
 pub mod reading;
 pub mod safety;
 mod script;

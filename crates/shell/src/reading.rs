@@ -1,6 +1,7 @@
 //! From an argv to the commands in it.
 
 use crate::command::{Joined, SimpleCommand, Span, base_name};
+use crate::names::Sieve;
 use crate::script::scan;
 use crate::wrappers::{Inner, MAX_DEPTH, inside};
 use ringfence_model::OsText;
@@ -88,18 +89,55 @@ pub struct ShellUse {
 /// The shell that a program word names, by its last component.
 #[must_use]
 pub fn shell_kind(program: &str) -> Option<ShellKind> {
-    let name = base_name(program);
-    Some(match name.strip_prefix('-').unwrap_or(name) {
-        "bash" | "rbash" => ShellKind::Bash,
-        "sh" => ShellKind::Sh,
-        "dash" | "ash" => ShellKind::Dash,
-        "zsh" | "rzsh" => ShellKind::Zsh,
-        "ksh" | "ksh93" | "mksh" | "oksh" | "rksh" => ShellKind::Ksh,
-        "fish" | "csh" | "tcsh" | "pwsh" | "powershell" | "powershell.exe" | "pwsh.exe" | "cmd" | "cmd.exe" | "nu"
-        | "elvish" | "xonsh" | "yash" | "rc" | "es" => ShellKind::Other,
-        _ => return None,
-    })
+    shell_named(base_name(program))
 }
+
+/// The shell of this name, with or without the `-` of a login shell.
+pub(crate) fn shell_named(name: &str) -> Option<ShellKind> {
+    let name = name.strip_prefix('-').unwrap_or(name);
+    MAYBE
+        .may_hold(name)
+        .then(|| SHELLS.iter().find(|(_, names)| names.contains(&name)))
+        .flatten()
+        .map(|(kind, _)| *kind)
+}
+
+const SHELLS: &[(ShellKind, &[&str])] = &[
+    (ShellKind::Bash, &["bash", "rbash"]),
+    (ShellKind::Sh, &["sh"]),
+    (ShellKind::Dash, &["dash", "ash"]),
+    (ShellKind::Zsh, &["zsh", "rzsh"]),
+    (ShellKind::Ksh, &["ksh", "ksh93", "mksh", "oksh", "rksh"]),
+    (
+        ShellKind::Other,
+        &[
+            "fish",
+            "csh",
+            "tcsh",
+            "pwsh",
+            "powershell",
+            "powershell.exe",
+            "pwsh.exe",
+            "cmd",
+            "cmd.exe",
+            "nu",
+            "elvish",
+            "xonsh",
+            "yash",
+            "rc",
+            "es",
+        ],
+    ),
+];
+
+const MAYBE: Sieve = {
+    let (mut sieve, mut at) = (Sieve::new(), 0);
+    while at < SHELLS.len() {
+        sieve = sieve.with_all(SHELLS[at].1);
+        at += 1;
+    }
+    sieve
+};
 
 /// Shell options that change nothing about what a script means, as letters.
 const PLAIN_LETTERS: &str = "celuf";
@@ -232,7 +270,8 @@ pub fn read(argv: &[OsText]) -> Reading {
         // A rule that prompts for or forbids the shell itself still counts.
         reading.inner.push(whole);
     } else {
-        reading.inner.splice(0..0, seen);
+        let behind = std::mem::replace(&mut reading.inner, seen);
+        reading.inner.extend(behind);
         reading.commands = vec![whole];
         reading.opaque = Some(Opaque { script, why });
     }
@@ -246,7 +285,8 @@ impl Reading {
     /// What shells among `commands` read from their input, as far as it stands in the line.
     fn see_input(&mut self, commands: &[SimpleCommand], bodies: Vec<String>) {
         let reads = |command: &SimpleCommand| reads_input(&command.words);
-        if !commands.iter().any(reads) {
+        let fed = !bodies.is_empty() || commands.iter().any(|command| command.joined == Joined::Pipe);
+        if !fed || !commands.iter().any(reads) {
             return;
         }
         let mut scripts: Vec<String> = bodies;
@@ -274,14 +314,14 @@ impl Reading {
         for depth in 0..=MAX_DEPTH {
             let mut next = Vec::new();
             for command in if depth == 0 { commands } else { &level } {
-                let Some(name) = command.program_name().map(str::to_owned) else { continue };
-                for inner in inside(command) {
+                let Some(name) = command.program_name() else { continue };
+                for inner in inside(command, name) {
                     if depth == MAX_DEPTH || copied > MAX_COPIED {
                         self.too_deep = true;
                         return;
                     }
                     let mut through = command.through.clone();
-                    through.push(name.clone());
+                    through.push(name.to_owned());
                     match inner {
                         Inner::Command(inner) => {
                             copied += inner.words.len();

@@ -5,6 +5,7 @@
 //! something is *not* a command because it doesn't understand it.
 
 use crate::command::{Joined, SimpleCommand, Span};
+use crate::names::Sieve;
 use crate::reading::{OpaqueReason, ShellKind};
 use ringfence_model::OsText;
 use ringfence_model::text::is_deceptive;
@@ -60,6 +61,8 @@ const RESERVED: &[&str] = &[
 ];
 /// Words that begin a construct whose words aren't a command.
 const CONSTRUCTS: &[&str] = &["for", "case", "select", "function", "foreach"];
+
+const KEYWORDS: Sieve = Sieve::new().with_all(RESERVED).with_all(CONSTRUCTS);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -173,6 +176,7 @@ impl Scanner<'_> {
                         self.reason("a comment before more commands", start, self.at);
                     }
                 }
+                byte if is_plain(byte) => self.plain_part(&mut current.word),
                 _ => self.word_part(&mut current.word, through),
             }
         }
@@ -245,6 +249,17 @@ impl Scanner<'_> {
             return;
         }
         current.redirect = Some(Redirect { operator: operator.to_owned(), start });
+    }
+
+    /// As many characters of a word as stand for themselves in every one of these shells.
+    fn plain_part(&mut self, word: &mut Word) {
+        let start = self.at;
+        if !word.begun {
+            (word.begun, word.start) = (true, start);
+        }
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| is_plain(**byte)).count();
+        word.value.push_str(self.text.get(start..self.at).unwrap_or(""));
     }
 
     /// One piece of a word: a character, a quoted part, an expansion.
@@ -555,16 +570,19 @@ impl Scanner<'_> {
                 self.reason("an assignment", word.start, self.at);
                 return;
             }
-            if bare && RESERVED.contains(&word.value.as_str()) {
+            let keyword = bare && KEYWORDS.may_hold(&word.value);
+            if keyword && RESERVED.contains(&word.value.as_str()) {
                 self.reason("control flow", word.start, self.at);
                 *cases = cases.saturating_sub(usize::from(word.value == "esac"));
                 return;
             }
-            if bare && CONSTRUCTS.contains(&word.value.as_str()) {
+            if keyword && CONSTRUCTS.contains(&word.value.as_str()) {
                 self.reason("control flow", word.start, self.at);
                 *cases += usize::from(word.value == "case");
             }
             current.start = word.start;
+            // Most of what is many is short.
+            current.words.reserve_exact(1);
         }
         if !current.words.is_empty() && bare && self.begins_body(current, &word.value) {
             return;
@@ -684,6 +702,11 @@ impl Scanner<'_> {
             self.out.commands.remove(before + position);
         }
     }
+}
+
+/// Whether a byte is a character that stands for itself wherever it is in a word.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b',' | b'+' | b'@' | b'%')
 }
 
 /// Whether a first word assigns a variable.

@@ -5,7 +5,8 @@
 //! much: an option that isn't listed is read both ways, with and without a value.
 
 use crate::command::{SimpleCommand, base_name};
-use crate::reading::{ShellKind, shell_kind};
+use crate::names::Sieve;
+use crate::reading::{ShellKind, shell_named};
 use ringfence_model::OsText;
 
 /// How deep wrappers are followed; deeper counts as dangerous.
@@ -171,9 +172,21 @@ pub const WRAPPERS: &[Wrapper] = &[
 /// The wrapper with this name.
 #[must_use]
 pub fn wrapper(program: &str) -> Option<&'static Wrapper> {
-    let name = base_name(program);
-    WRAPPERS.iter().find(|row| row.name == name)
+    wrapper_named(base_name(program))
 }
+
+fn wrapper_named(name: &str) -> Option<&'static Wrapper> {
+    MAYBE.may_hold(name).then(|| WRAPPERS.iter().find(|row| row.name == name)).flatten()
+}
+
+const MAYBE: Sieve = {
+    let (mut sieve, mut at) = (Sieve::new(), 0);
+    while at < WRAPPERS.len() {
+        sieve = sieve.with(WRAPPERS[at].name);
+        at += 1;
+    }
+    sieve
+};
 
 /// What a command would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,8 +203,7 @@ pub(crate) enum Inner {
 const MAX_READINGS: usize = 32;
 
 /// What `command` would run besides itself, one level deep.
-pub(crate) fn inside(command: &SimpleCommand) -> Vec<Inner> {
-    let Some(name) = command.program().and_then(OsText::as_str).map(base_name) else { return Vec::new() };
+pub(crate) fn inside(command: &SimpleCommand, name: &str) -> Vec<Inner> {
     let mut found = Vec::new();
     match name {
         "find" | "gfind" | "bfs" => find(command, &mut found),
@@ -206,10 +218,10 @@ pub(crate) fn inside(command: &SimpleCommand) -> Vec<Inner> {
         "git" => git(command, &mut found),
         _ => {}
     }
-    if let Some(wrapper) = wrapper(name) {
+    if let Some(wrapper) = wrapper_named(name) {
         unwrap(wrapper, command, &mut found);
     }
-    if let Some(kind) = command.program().and_then(OsText::as_str).and_then(shell_kind) {
+    if let Some(kind) = shell_named(name) {
         let shell = crate::reading::shell_use(&command.words, kind);
         if let Some(script) = shell.script.as_ref().and_then(OsText::as_str) {
             found.push(Inner::Script(script.to_owned(), kind));

@@ -502,6 +502,13 @@ fn cmd_22_to_24_opaque_lines_are_not_safe() {
 }
 
 #[test]
+fn cmd_34_what_only_one_shell_has_is_not_safe() {
+    for script in ["zf_rm x", "zmodload zsh/files; zf_rm x", "=id", "ls *(e:id:)", "cat =(id)"] {
+        assert!(!safe(&judge(&["zsh", "-c", script])), "CMD-34: {script}");
+    }
+}
+
+#[test]
 fn cmd_25_the_program_must_be_the_one_it_claims_to_be() {
     not_safe(
         "CMD-25",

@@ -9,10 +9,9 @@ use ringfence::{Flow, Opening, RunError, Session, Streams};
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::{OsText, Verdict, text};
 use ringfence_policy::explain::{Explained, Explanation};
-use ringfence_sandbox::{Signals, Stdio};
+use ringfence_sandbox::Signals;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 /// Decides, asks if need be, runs and reports.
@@ -39,34 +38,47 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
     let action = session::action(&session, &run.command, &args.wish)?;
     if run.dry_run {
         explain_to(&session, &run.command, &action, run.shared.json)?;
-        return super::run::sandbox(run, None);
+        return super::dry_run(run);
     }
+    let target = report::Target::open(run.report.as_deref())?;
     let streams = streams(ask::takes_stdio(&args.answers))?;
     let flow = || Flow { streams: streams(), ..Flow::default() };
     let report = match session.run(action, flow) {
         Ok(report) => report,
-        Err(error) => return refused(args, &session, &error),
+        Err(error) => return refused(args, target.as_ref(), &session, &error),
     };
     if let Some(problem) = session.journal_problem() {
         eprintln!("{} the journal isn't written: {problem}", Paint::stderr().warn("ringfence: notice:"));
     }
-    if let Some(file) = &run.report {
-        report::write(&report, file)?;
-    }
-    if ask::takes_stdio(&args.answers) {
-        report::print_to(&mut std::io::stdout().lock(), &report)?;
-    } else if run.shared.json {
-        report::print(&report)?;
-    } else {
+    if !give(args, target.as_ref(), &report)? {
         denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials);
         notices::print(&session.leftovers());
     }
     Ok(ExitCode::from(report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status())))
 }
 
+/// Writes and prints a report where it is asked for. Whether it was printed, in the place of text.
+fn give(args: &DecideArgs, target: Option<&report::Target>, report: &Report) -> Result<bool, Failure> {
+    if let Some(target) = target {
+        target.write(report)?;
+    }
+    if ask::takes_stdio(&args.answers) {
+        report::print_to(&mut std::io::stdout().lock(), report)?;
+    } else if args.run.shared.json {
+        report::print(report)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
 /// The streams of the command: ours, or where questions go over ours, nothing to read, and standard error for what it
 /// writes.
+#[cfg(unix)]
 fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
+    use ringfence_sandbox::Stdio;
+    use std::os::fd::AsFd;
+
     let error = || std::io::stderr().as_fd().try_clone_to_owned();
     // Looked at once before anything runs, so that a later copy can hardly fail.
     if taken {
@@ -82,8 +94,22 @@ fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
     })
 }
 
+/// The streams of the command, which are ours.
+#[cfg(not(unix))]
+fn streams(taken: bool) -> Result<impl Fn() -> Streams, Failure> {
+    if taken {
+        return Err(Failure::new("questions over the standard streams aren't there on this system yet"));
+    }
+    Ok(|| Streams { signals: Signals::Forward, ..Streams::default() })
+}
+
 /// A command that didn't run: the reason as text, or as a report for programs.
-fn refused(args: &DecideArgs, session: &Session, error: &RunError) -> Result<ExitCode, Failure> {
+fn refused(
+    args: &DecideArgs,
+    target: Option<&report::Target>,
+    session: &Session,
+    error: &RunError,
+) -> Result<ExitCode, Failure> {
     let failure = session::run_failure(error);
     let reasons = match error {
         RunError::Authorize(error) => error.reasons().to_vec(),
@@ -108,19 +134,10 @@ fn refused(args: &DecideArgs, session: &Session, error: &RunError) -> Result<Exi
         not_held: Vec::new(),
         grants_used: Vec::new(),
     };
-    if let Some(file) = &args.run.report {
-        report::write(&report, file)?;
+    match give(args, target, &report)? {
+        true => Ok(ExitCode::from(failure.exit_status())),
+        false => Err(failure),
     }
-    let taken = ask::takes_stdio(&args.answers);
-    if taken {
-        report::print_to(&mut std::io::stdout().lock(), &report)?;
-    } else if args.run.shared.json {
-        report::print(&report)?;
-    }
-    if taken || args.run.shared.json {
-        return Ok(ExitCode::from(failure.exit_status()));
-    }
-    Err(failure)
 }
 
 /// Explains what would happen; nothing runs and nobody is asked.

@@ -6,13 +6,15 @@ mod approvals;
 pub mod ask;
 mod completions;
 mod config;
-#[cfg(target_os = "linux")]
 mod decide;
 mod doctor;
+mod ended;
 pub mod import;
 mod log;
 #[cfg(target_os = "linux")]
 mod managed;
+#[cfg(any(target_os = "macos", windows))]
+mod native;
 pub mod plan;
 pub mod policy;
 #[cfg(target_os = "linux")]
@@ -48,10 +50,18 @@ pub fn begin_ahead() -> Option<Ahead> {
     None
 }
 
+/// Shows what `sandbox` would do; nothing runs.
+fn dry_run(args: &crate::args::RunArgs) -> Result<ExitCode, crate::out::Failure> {
+    #[cfg(target_os = "linux")]
+    return run::sandbox(args, None);
+    #[cfg(not(target_os = "linux"))]
+    native::sandbox(args)
+}
+
 /// Runs one subcommand; a failure is printed here and nowhere else.
 pub fn dispatch(command: Command, ahead: Option<Ahead>) -> ExitCode {
     #[cfg(not(target_os = "linux"))]
-    drop(ahead);
+    let _ = ahead;
     let result = match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::Completions(args) => completions::main(&args),
@@ -78,18 +88,16 @@ pub fn dispatch(command: Command, ahead: Option<Ahead>) -> ExitCode {
         Command::Proxy(_) => Err(Failure::new("the proxy isn't part of this build")),
         #[cfg(target_os = "linux")]
         Command::Sandbox(args) => run::sandbox(&args, ahead),
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "macos", windows))]
+        Command::Sandbox(args) => native::sandbox(&args),
         Command::Run(args) => decide::run(&args),
-        #[cfg(target_os = "linux")]
         Command::Explain(args) => decide::explain(&args),
         #[cfg(target_os = "linux")]
         Command::Prove(args) => prove::main(&args),
         #[cfg(target_os = "linux")]
         Command::Attack(args) => crate::prove::inside::main(&args),
         #[cfg(not(target_os = "linux"))]
-        Command::Sandbox(_) | Command::Run(_) | Command::Explain(_) | Command::Prove(_) | Command::Attack(_) => {
-            Err(Failure::new("this system's sandbox isn't part of this build"))
-        }
+        Command::Prove(_) | Command::Attack(_) => Err(Failure::new("`prove` isn't there on this system yet")),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

@@ -3,8 +3,9 @@
 use crate::args::proxy::{ConnectArgs, ProxyArgs, ProxyCommand};
 use crate::out::{Failure, notices};
 use crate::start;
+use ringfence::network::NetworkError;
 use ringfence::network::egress::event::{Event, Verdict};
-use ringfence::network::egress::standalone::Listen;
+use ringfence::network::egress::standalone::{Listen, RunError};
 use ringfence::{Opening, Session};
 use ringfence_model::{Origin, Sourced};
 use std::io::{Read, Write};
@@ -48,7 +49,12 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
         },
     );
     done.map_err(|error| {
-        let failure = Failure::from_error(&error);
+        let mut failure = Failure::from_error(&error);
+        if let NetworkError::Alone(RunError::Listen { cause, .. }) = &error
+            && cause.kind() == std::io::ErrorKind::AddrInUse
+        {
+            failure = failure.hint("something listens there already; `--http` and `--socks` name other places");
+        }
         match error.origin() {
             Some(origin) => failure.origin(origin.clone()),
             None => failure,
@@ -116,14 +122,9 @@ fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             .hint("they are taken from `HTTPS_PROXY`, where that names the same address"));
     }
     if !head.starts_with(b"HTTP/1.1 200") {
-        let mut body = String::new();
-        let _ = stream.take(16 * 1024).read_to_string(&mut body);
-        return Err(Failure::new(format!(
-            "the proxy refused {}:{}",
-            ringfence_model::text::escape(&args.host),
-            args.port
-        ))
-        .cause(ringfence_model::text::escape(body.trim())));
+        let mut body = Vec::new();
+        let _ = stream.take(16 * 1024).read_to_end(&mut body);
+        return Err(refused(&args.host, args.port, &body));
     }
     let mut up = stream.try_clone().map_err(failed)?;
     std::thread::spawn(move || {
@@ -132,6 +133,20 @@ fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     });
     copy(&mut stream, &mut std::io::stdout().lock()).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a refusal says, in words rather than as it came.
+fn refused(host: &str, port: u16, body: &[u8]) -> Failure {
+    use ringfence_model::text::{escape, escape_bytes};
+    let failure = Failure::new(format!("the proxy refused {}:{port}", escape(host)));
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return failure.cause(escape_bytes(body.trim_ascii()));
+    };
+    let failure = failure.cause(escape(answer["text"].as_str().unwrap_or("it doesn't say why")));
+    match answer["allow_with"].as_array().and_then(|grants| grants.first()?.as_str()) {
+        Some(grant) => failure.hint(format!("this would allow it: {}", escape(grant))),
+        None => failure,
+    }
 }
 
 /// The credential for the proxy at this address, if the variables name it with one. Arguments are everybody's to read.

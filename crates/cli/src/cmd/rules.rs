@@ -175,7 +175,10 @@ fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
         json::text_out(&format!("{}  {}  [{}]", paint.bad("BROKEN"), text::escape(&one.cause), one.origin));
     }
     if reports.is_empty() && set.broken().is_empty() {
-        json::text_out(&format!("no rule of {} has an example (`match`, `not_match`)", set.rules().len()));
+        json::text_out(&match set.rules().len() {
+            0 => "no rules".to_owned(),
+            count => format!("no rule of {count} has an example (`match`, `not_match`)"),
+        });
         return Ok(status);
     }
     json::text_out(&format!("{passed} passed, {failed} failed"));

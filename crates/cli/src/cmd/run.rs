@@ -1,10 +1,11 @@
 //! `ringfence sandbox -- COMMAND…`: confine, execute, report. The way before confinement is kept short: nothing here may
 //! be added to it that another subcommand needs.
 
+use super::ended::{finish, start_failure};
 use super::managed::{self, Managed};
 use crate::args::RunArgs;
-use crate::out::{Failure, denials, notices, report};
-use crate::start::{self, More, Ready};
+use crate::out::{Failure, notices, report};
+use crate::start::{self, More};
 use ringfence_model::mode::Backend;
 use ringfence_model::{Confinement, OsText};
 use ringfence_sandbox::{Ahead, Command, Options, Outcome, Plan, Sandbox, Signals, StartError, compile, fallback};
@@ -37,10 +38,11 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
         managed::share(network.as_mut(), &mut wish)?;
         plan = compiled(&wish)?;
     }
+    let target = report::Target::open(args.report.as_deref())?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let (plan, mut outcome) = start(plan, &mut wish, &argv, network.as_mut(), ahead)?;
     outcome.denials.extend(managed::finish(network));
-    let status = finish(args, &ready, &plan, &argv, outcome)?;
+    let status = finish(args, target.as_ref(), &ready, &plan, &argv, outcome)?;
     // The kernel takes everything back at once, sooner than it could be taken apart piece by piece.
     std::mem::forget((ready, wish, plan, argv));
     Ok(status)
@@ -96,39 +98,4 @@ fn spawn(
     managed::serve(network, &mut running)?;
     let outcome = running.wait();
     Ok((sandbox.into_plan(), outcome))
-}
-
-/// What is said after the command, and the status.
-fn finish(args: &RunArgs, ready: &Ready, plan: &Plan, argv: &[OsText], outcome: Outcome) -> Result<ExitCode, Failure> {
-    let status = outcome.exit.status();
-    if !args.shared.json {
-        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
-        notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
-    }
-    if args.report.is_some() || args.shared.json {
-        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
-        if let Some(file) = &args.report {
-            report::write(&report, file)?;
-        }
-        if args.shared.json {
-            report::print(&report)?;
-        }
-    }
-    Ok(ExitCode::from(status))
-}
-
-/// As shown: what could not be held or started, and what to do.
-pub fn start_failure(error: &StartError) -> Failure {
-    let failure = Failure::from_error(error).status(error.status());
-    let failure = match error {
-        StartError::Step { step, .. } => failure.origin(step.origin.clone()),
-        _ => failure,
-    };
-    match error.remedy() {
-        Some(remedy) => failure.hint(remedy),
-        None if error.status() == ringfence_model::report::status::FAILED => {
-            failure.hint("`ringfence doctor` shows what this host can hold")
-        }
-        None => failure,
-    }
 }

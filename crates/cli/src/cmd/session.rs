@@ -88,7 +88,7 @@ pub fn run_failure(error: &RunError) -> Failure {
 /// What was authorized and couldn't be held or started.
 pub fn perform_failure(error: &PerformError) -> Failure {
     match error {
-        PerformError::Start(error) => super::run::start_failure(error),
+        PerformError::Start(error) => super::ended::start_failure(error),
         PerformError::Unenforceable(error) => super::plan::unenforceable(error),
         PerformError::NoProxy { origin } => Failure::from_error(error).origin(origin.clone()),
         error => Failure::from_error(error),

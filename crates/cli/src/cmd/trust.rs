@@ -124,7 +124,7 @@ fn allowed(shared: &Shared, preset: &Preset) -> Result<Ready, Failure> {
         yolo: false,
         ..shared.clone()
     };
-    start::ready(&chosen, &[]).map_err(|failure| failure.hint("nothing was written; choose a preset that is allowed"))
+    start::ready(&chosen, &[]).map_err(|failure| failure.hint("nothing was written"))
 }
 
 fn preset(name: &str) -> Result<&'static Preset, Failure> {

@@ -70,14 +70,9 @@ pub fn line(denial: &Denial) -> String {
         Some(grant) => format!("; allow with {grant}"),
         None => "; nothing would allow it".to_owned(),
     };
-    format!(
-        "{} {}: {} [{}]{guess}{grant}  ({})",
-        denial.operation,
-        denial.target.display(),
-        denial.rule,
-        denial.origin,
-        denial.id
-    )
+    // What isn't recorded has no name to look it up by.
+    let id = if denial.id.is_empty() { String::new() } else { format!("  ({})", denial.id) };
+    format!("{} {}: {} [{}]{guess}{grant}{id}", denial.operation, denial.target.display(), denial.rule, denial.origin,)
 }
 
 /// How a denial is known, in words.

@@ -2,8 +2,9 @@
 
 use super::Failure;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Prints one document and a line end.
 pub fn print(document: &impl Serialize) -> Result<ExitCode, Failure> {
@@ -12,8 +13,22 @@ pub fn print(document: &impl Serialize) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints text and a line end to standard output; a reader that went away is no failure.
+/// Prints text and a line end to standard output; a reader that went away is no failure, and anything else is kept for
+/// [`unwritten`].
 pub fn text_out(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(error.to_string());
+    }
+}
+
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// What kept something from being printed: a full disk, say.
+#[must_use]
+pub fn unwritten() -> Option<Failure> {
+    UNWRITTEN.get().map(|why| Failure::new("standard output can't be written").cause(why.clone()))
 }

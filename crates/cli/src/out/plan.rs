@@ -43,7 +43,11 @@ pub fn render(plan: &Plan, command: &str, paint: Paint) -> String {
         }
         let (section, what) = describe(&step.act);
         let at = SECTIONS.iter().position(|name| *name == section).unwrap_or(SECTIONS.len());
-        sections.entry(at).or_default().push(row(step, what));
+        let (rows, row) = (sections.entry(at).or_default(), row(step, what));
+        // Mounts and the broker may hold the same: it is one thing that a reader may not do.
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
     }
     for (at, rows) in sections {
         let name = SECTIONS.get(at).copied().unwrap_or("other");

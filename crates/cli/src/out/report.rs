@@ -3,10 +3,11 @@
 use super::Failure;
 use ringfence_model::mode::Tier;
 use ringfence_model::report::{Report, SCHEMA};
-use ringfence_model::{AbsPath, OsText};
+use ringfence_model::{AbsPath, Origin, OsText};
 use ringfence_sandbox::{Outcome, Plan};
-use std::io::Write;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// The report of a command that ran.
 #[must_use]
@@ -28,12 +29,34 @@ pub fn of(plan: &Plan, argv: &[OsText], cwd: &AbsPath, outcome: Outcome) -> Repo
     }
 }
 
-/// Writes it to a file.
-pub fn write(report: &Report, file: &Path) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(report).map_err(|error| Failure::from_error(&error))?;
-    std::fs::write(file, text + "\n").map_err(|error| {
-        Failure::from_error(&error).cause(format!("the report can't be written to {}", file.display()))
-    })
+/// Where a report goes: a file that is opened before the command starts, so that what can't be written is known then, and
+/// no link that the command makes leads it elsewhere.
+#[derive(Debug)]
+pub struct Target {
+    file: File,
+    name: PathBuf,
+}
+
+impl Target {
+    /// Opens the file of `--report`, if there is one.
+    pub fn open(name: Option<&Path>) -> Result<Option<Self>, Failure> {
+        let Some(name) = name else { return Ok(None) };
+        let file = File::create(name).map_err(|error| unwritten(name, &error))?;
+        Ok(Some(Self { file, name: name.to_owned() }))
+    }
+
+    /// Writes it.
+    pub fn write(&self, report: &Report) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(report).map_err(|error| Failure::from_error(&error))?;
+        (&self.file).write_all((text + "\n").as_bytes()).map_err(|error| unwritten(&self.name, &error))
+    }
+}
+
+fn unwritten(name: &Path, error: &io::Error) -> Failure {
+    let shown = ringfence_model::text::escape_bytes(name.as_os_str().as_encoded_bytes());
+    Failure::new(format!("the report can't be written to {shown}"))
+        .cause(error.to_string())
+        .origin(Origin::flag("--report"))
 }
 
 /// Prints it to standard error: standard output is the command's.

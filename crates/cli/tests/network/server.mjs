@@ -3,7 +3,7 @@ import fs from "node:fs";
 import http2 from "node:http2";
 
 const dir = process.argv[2];
-const options = { key: fs.readFileSync(`${dir}/key.pem`), cert: fs.readFileSync(`${dir}/cert.pem`), allowHTTP1: true };
+const options = { key: fs.readFileSync(`${dir}/key.pem`), cert: fs.readFileSync(`${dir}/leaf.pem`), allowHTTP1: true };
 const server = http2.createSecureServer(options, (request, response) => {
   response.end(`version ${request.httpVersion}\n`);
 });

@@ -1,5 +1,7 @@
 """The other machine: names, web pages with and without TLS, an echo, and a list of what it was asked."""
 
+import base64
+import hashlib
 import http.server
 import os
 import socket
@@ -9,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 DIR = sys.argv[1]
 HOST, PRIVATE = "93.184.216.34", "10.0.0.5"
@@ -24,6 +27,7 @@ V4 = {
     "mixed.test": [[HOST, PRIVATE]],
     "rebind.test": [[HOST], [PRIVATE]],
     "metadata.test": [["169.254.169.254"]],
+    "slow.test": [[HOST]],
 }
 V6 = {
     "mapped.test": "::ffff:10.0.0.5",
@@ -44,6 +48,8 @@ def answer(query):
     print(name, kind, file=asked)
     if name == "silent.test":
         return None
+    if name == "slow.test":
+        time.sleep(1)
     if name == "broken.test":
         return query[:2] + b"\x81\x82" + query[4:6] + b"\0\0\0\0\0\0" + question
     records, owner = [], b"\xc0\x0c"
@@ -70,9 +76,13 @@ def names():
     server.bind((HOST, 53))
     while True:
         query, client = server.recvfrom(4096)
-        reply = answer(query)
-        if reply:
-            server.sendto(reply, client)
+        threading.Thread(target=reply, args=(server, query, client), daemon=True).start()
+
+
+def reply(server, query, client):
+    text = answer(query)
+    if text:
+        server.sendto(text, client)
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):
@@ -84,6 +94,46 @@ class Pages(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         print("reached", file=asked)
 
+    def do_GET(self):
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            return self.socket()
+        if self.path.startswith("/who"):
+            return self.say(self.headers.get("Authorization", "nobody"))
+        if self.path.startswith("/endless"):
+            return self.endless()
+        super().do_GET()
+
+    def socket(self):
+        """A WebSocket (RFC 6455) that sends every message back."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.close_connection = True
+        while head := self.rfile.read(2):
+            opcode, length = head[0] & 15, head[1] & 127
+            if length > 125:
+                length = int.from_bytes(self.rfile.read(2 if length == 126 else 8), "big")
+            mask = self.rfile.read(4)
+            data = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(length)))
+            size = bytes([length]) if length < 126 else b"\x7e" + length.to_bytes(2, "big")
+            self.wfile.write(bytes([128 | (10 if opcode == 9 else opcode)]) + size + data)
+            if opcode == 8:
+                return
+
+    def endless(self):
+        """An answer that says it is long, and goes on until somebody stops it."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(1 << 40))
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"x" * (1 << 16))
+        except OSError:
+            print("stopped", file=asked)
+
     def do_PUT(self):
         length = int(self.headers["Content-Length"])
         body, left = 0, length
@@ -91,7 +141,10 @@ class Pages(http.server.SimpleHTTPRequestHandler):
             part = self.rfile.read(min(left, 1 << 16))
             body += sum(part)
             left -= len(part)
-        text = str(body).encode()
+        self.say(str(body))
+
+    def say(self, text):
+        text = text.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -122,14 +175,30 @@ for host in (HOST, PRIVATE):
     web.daemon_threads = True
     start(web)
 start(Server((HOST, 7000), Echo))
-made = subprocess.run(
-    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=allowed.test"]
-    + ["-addext", "subjectAltName=DNS:allowed.test,DNS:other.test", "-keyout", f"{DIR}/key.pem", "-out", f"{DIR}/cert.pem"],
-    capture_output=True,
-)
-if made.returncode == 0:
+
+
+def openssl(*arguments):
+    return subprocess.run(["openssl", *arguments], capture_output=True, cwd=DIR).returncode == 0
+
+
+def certificates():
+    """An authority, whose certificate is the one to trust, and a certificate for the names here."""
+    new = ["-newkey", "rsa:2048", "-nodes"]
+    with open(os.path.join(DIR, "names"), "w") as names:
+        names.write("subjectAltName=DNS:allowed.test,DNS:other.test")
+    return (
+        openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=authority", "-keyout", "authority.pem", "-out", "cert.pem")
+        and openssl("req", *new, "-subj", "/CN=allowed.test", "-keyout", "key.pem", "-out", "request.pem")
+        and openssl(
+            *["x509", "-req", "-in", "request.pem", "-CA", "cert.pem", "-CAkey", "authority.pem", "-CAcreateserial"],
+            *["-days", "2", "-extfile", "names", "-out", "leaf.pem"],
+        )
+    )
+
+
+if certificates():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{DIR}/cert.pem", f"{DIR}/key.pem")
+    context.load_cert_chain(f"{DIR}/leaf.pem", f"{DIR}/key.pem")
     secure = http.server.ThreadingHTTPServer((HOST, 443), Pages)
     secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
     secure.daemon_threads = True

@@ -138,7 +138,9 @@ impl Interceptor {
         let limit = visit.session.limits.hello;
         let hello = tokio::time::timeout(limit, first_hello(&mut stream, &mut early)).await;
         let wrong = match hello {
-            Ok(Ok(Hello::Whole(Some(name)))) if name != target.host => Some("its TLS hello asks for another server"),
+            Ok(Ok(Hello::Whole(Some(ref name)))) if *name != target.host => {
+                Some("its TLS hello asks for another server")
+            }
             Ok(Ok(Hello::Whole(_))) => None,
             Ok(Ok(Hello::Other)) => Some("only TLS is carried to a host whose TLS is opened"),
             Ok(Ok(Hello::Partial)) => return,
@@ -146,7 +148,13 @@ impl Interceptor {
             Err(_) => Some("its TLS hello didn't come in time"),
         };
         if let Some(why) = wrong {
-            record.refused(&Refusal::of_policy(&target.to_string(), why, "opening TLS", None));
+            let mut refusal = Refusal::of_policy(&target.to_string(), why, "opening TLS", None);
+            if matches!(hello, Ok(Ok(Hello::Other))) {
+                let named =
+                    format!("\"{}:443\" rather than \"{0}\" in `network.tls` and `network.secrets`", target.host);
+                refusal = refusal.or_allow_with(named);
+            }
+            record.refused(&refusal);
             return;
         }
         if self.is_pinned(&target) && visit.session.policy.check_tunnel(&target).is_ok() {

@@ -116,7 +116,7 @@ pub(crate) async fn plain(client: &Client, fault: &Fault, mut request: Request<I
 fn destination(request: &Request<Incoming>) -> Result<Target, String> {
     let uri = request.uri();
     match (uri.scheme(), uri.authority()) {
-        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP => {
+        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP || is_plain_websocket(scheme, request) => {
             let target = Target::parse(authority.as_str(), Some(80)).map_err(|error| error.to_string())?;
             match request.headers().get(http::header::HOST) {
                 None => Ok(target),
@@ -132,6 +132,12 @@ fn destination(request: &Request<Incoming>) -> Result<Target, String> {
         (Some(scheme), _) => Err(format!("`{}:` isn't carried", ringfence_model::text::escape(scheme.as_str()))),
         (None, _) => Err("this is a proxy: requests name their host in absolute form".to_owned()),
     }
+}
+
+/// `ws:` is HTTP until the answer: some clients ask for a WebSocket in this form, and it is judged like any other.
+fn is_plain_websocket(scheme: &Scheme, request: &Request<Incoming>) -> bool {
+    let upgrade = request.headers().get(http::header::UPGRADE);
+    scheme.as_str() == "ws" && upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Sends a request to its origin, on the kept connection if it leads there.

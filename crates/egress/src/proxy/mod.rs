@@ -39,7 +39,7 @@ pub use upstream::{UpstreamError, UpstreamProxy};
 
 use crate::credential::Credential;
 use crate::event::{Metrics, Recorder, Sink};
-use crate::resolve::Resolve;
+use crate::resolve::{OwnAddresses, Resolve};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -51,6 +51,7 @@ pub struct Proxy {
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) upstream: Option<UpstreamProxy>,
+    pub(crate) own: OwnAddresses,
     /// Names this process in `Via`, so that a request that comes back is known.
     pub(crate) pseudonym: String,
     #[cfg(test)]
@@ -91,6 +92,7 @@ impl Proxy {
             resolver,
             recorder: Arc::new(Recorder::new(sink)),
             upstream,
+            own: OwnAddresses::default(),
             pseudonym: format!("ringfence-{token:016x}"),
             #[cfg(test)]
             reroute: std::sync::Mutex::default(),
@@ -119,7 +121,8 @@ impl Proxy {
                     if let Some(mut visit) = self.admit(&session) {
                         visit.credential.clone_from(&credential);
                         let _ = stream.set_nodelay(true);
-                        tasks.spawn(visit.run(stream, speaks));
+                        // Boxed here, it is moved once rather than with every layer around it.
+                        tasks.spawn(Box::pin(visit.run(stream, speaks)));
                     }
                 }
                 // Out of descriptors, or the connection is gone already: neither is a reason to stop.

@@ -156,7 +156,7 @@ pub(crate) async fn pin(visit: &Visit, decided: &Decided) -> Result<Pinned, Stop
         },
     };
     for address in &addresses {
-        let own = resolve::is_own(*address);
+        let own = visit.proxy.own.contains(*address);
         if let Err(decision) = visit.session.policy.judge_address(target, *address, own, *protocol) {
             return Err(Box::new(Refusal::of_address(target, *address, decision)).into());
         }

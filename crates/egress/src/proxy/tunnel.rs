@@ -8,7 +8,7 @@ use crate::host::Target;
 use crate::policy::Refusal;
 use crate::relay;
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -45,12 +45,13 @@ pub(crate) async fn run(
         let (mut client_read, mut client_write) = client.split();
         let (mut up_read, mut up_write) = upstream.split();
         let mut refused = None;
+        let one_done = AtomicBool::new(false);
         let up = async {
             // What guards the first bytes is boxed: it is gone when the tunnel idles.
             let first = first_bytes(&target, check, early, &mut client_read, &mut up_write, &bytes, limits.hello);
             let first = Box::pin(first).await;
             match first {
-                Ok(()) => relay::pump(&mut client_read, &mut up_write, &bytes.up).await,
+                Ok(()) => relay::pump(&mut client_read, &mut up_write, &bytes.up, &one_done).await,
                 Err(Broken::Io(error)) => Err(error),
                 Err(Broken::Refused(why)) => {
                     refused = Some(why);
@@ -58,7 +59,7 @@ pub(crate) async fn run(
                 }
             }
         };
-        let down = relay::pump(&mut up_read, &mut client_write, &bytes.down);
+        let down = relay::pump(&mut up_read, &mut client_write, &bytes.down, &one_done);
         let joined = relay::join(up, down, &bytes, limits.half_open).await;
         (joined, refused)
     };

@@ -4,13 +4,14 @@ use super::Visit;
 use super::answer::Body;
 use super::forward;
 use crate::event::Record;
+use crate::relay;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 
 /// Finishes an exchange. `client` is there if the request asked for a WebSocket.
 pub(crate) fn finish(
@@ -36,11 +37,13 @@ pub(crate) fn finish(
             record.failed("the upgrade was broken off");
             return;
         };
-        let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
-        let copied = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut origin, 4096, 4096).await;
-        if let Ok((up, down)) = copied {
-            record.bytes.up.fetch_add(up, Relaxed);
-            record.bytes.down.fetch_add(down, Relaxed);
+        let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
+        let (origin_read, origin_write) = tokio::io::split(TokioIo::new(origin));
+        let bytes = Arc::clone(&record.bytes);
+        let up = relay::copy(client_read, origin_write, &bytes.up);
+        let down = relay::copy(origin_read, client_write, &bytes.down);
+        if let Err(error) = relay::join(up, down, &bytes, held.session.limits.half_open).await {
+            record.event.detail = format!("broken off: {error}");
         }
         drop(held);
     });

@@ -181,7 +181,9 @@ pub use hunks::change as work_out_hunks;
 pub(crate) use hunks::change;
 pub(crate) use work::{Places, work};
 pub(crate) use write::{Change, write_all};
-pub(crate) use writer::{Answer, job, read_answer};
+pub(crate) use writer::job;
+#[cfg(target_os = "linux")]
+pub(crate) use writer::{Answer, read_answer};
 
 /// The summary of a file's part.
 pub(crate) fn done(file: &FilePatch) -> Vec<Done> {

@@ -284,7 +284,10 @@ mod place {
         pub(super) fn create_beside(&self, mode: u32) -> io::Result<(OsString, File)> {
             let name = beside_name();
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(&self.0, &name, flags, Mode::from_bits_truncate(mode & 0o600))?;
+            let mut own = Mode::empty();
+            own.set(Mode::RUSR, mode & 0o400 != 0);
+            own.set(Mode::WUSR, mode & 0o200 != 0);
+            let file = rustix::fs::openat(&self.0, &name, flags, own)?;
             Ok((name, File::from(file)))
         }
 
@@ -300,7 +303,7 @@ mod place {
 
         /// Renames, unless something has the new name.
         pub(super) fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", target_os = "macos"))]
             match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
                 // File systems that can't say "unless it is there".
                 Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}

@@ -14,6 +14,7 @@ const SCHEMA: &str = "ringfence.dev/v1/patch-job";
 const MAX_HEAD: usize = MAX_FILES * 2 * 16 * 1024;
 
 /// Longest answer that is believed.
+#[cfg(target_os = "linux")]
 const MAX_ANSWER: u64 = 64 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,6 +44,7 @@ pub(crate) fn job(places: &Places, patch: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Reads a writer's answer.
+#[cfg(target_os = "linux")]
 pub(crate) fn read_answer(from: impl Read) -> io::Result<Answer> {
     let mut text = Vec::new();
     from.take(MAX_ANSWER).read_to_end(&mut text)?;

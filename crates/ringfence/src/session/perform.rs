@@ -6,16 +6,20 @@ use ringfence_model::action::Action;
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::event::What;
 use ringfence_model::glob::name_matches;
-use ringfence_model::mode::{Backend, Tier};
+#[cfg(target_os = "linux")]
+use ringfence_model::mode::Backend;
+use ringfence_model::mode::Tier;
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::verdict::Instead;
 use ringfence_model::{Confinement, Denial, Evidence, Origin, OsText};
 use ringfence_sandbox::host::HostFacts;
-use ringfence_sandbox::{Command, Options, Outcome, Plan, Signals, StartError, Stdio, Unenforceable, compile};
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+use ringfence_sandbox::{Command, Sandbox};
+use ringfence_sandbox::{Options, Outcome, Plan, Signals, StartError, Stdio, Unenforceable, compile};
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
-use ringfence_sandbox::{Killer, Sandbox};
+use ringfence_sandbox::Killer;
 
 /// Why an authorized action wasn't performed, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -498,7 +502,20 @@ fn streams_again(streams: &Streams) -> Option<Streams> {
     })
 }
 
-#[cfg(not(target_os = "linux"))]
+/// Starts the command under `plan`: these systems have one tier each. A run that has begun can't be cancelled there.
+#[cfg(any(target_os = "macos", windows))]
+fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
+    if flow.on_start.is_some() {
+        // Nothing is made inside that a proxy could serve.
+        return Err(PerformError::NoProxy { origin: wish.network.origin.clone() });
+    }
+    let Streams { stdin, stdout, stderr, signals } = flow.streams;
+    let sandbox = Sandbox::new(plan)?;
+    let outcome = sandbox.run(Command { argv, stdin, stdout, stderr, signals })?;
+    Ok((sandbox.into_plan(), outcome))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 fn start(_: Plan, _: &Confinement, _: Vec<OsText>, _: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
     Err(PerformError::NoEnforcer)
 }

@@ -362,7 +362,11 @@ fn shortfalls(wish: &Confinement, linux: &LinuxFacts, plan: &mut Plan) {
         plan.not_held.push(Shortfall {
             promise: Promise::WriteOutside,
             weakened: true,
-            what: "writing into FIFOs and devices outside the roots".to_owned(),
+            what: match linux.notification.works() {
+                // The broker is asked about every opening for writing then.
+                true => "writing into device files outside the roots".to_owned(),
+                false => "writing into FIFOs and device files outside the roots".to_owned(),
+            },
             why: "the kernel offers no Landlock, and a read-only mount does not stop such writes".to_owned(),
             remedy: "use a kernel from 5.13 on with `landlock` in its `lsm=` list".to_owned(),
             origin: wish.mode.origin.clone(),

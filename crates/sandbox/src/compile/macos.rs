@@ -3,12 +3,14 @@
 //! Paths never stand in the text of the profile: they are parameters, so that no path can be read as a rule. Only globs
 //! become regular expressions, every byte of which is written out.
 
-use super::Unenforceable;
 use super::common::{self, always, step};
+use super::{Unenforceable, Unmet};
 use crate::host::HostFacts;
+use crate::macos::words::{PARAMETERS, PROFILE};
 use crate::plan::{Act, Insistence, Plan, Promise, Shortfall, Step};
 use ringfence_model::confinement::{NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
-use ringfence_model::{AbsPath, Confinement, OsText, Tier};
+use ringfence_model::mode::GitAccess;
+use ringfence_model::{AbsPath, Confinement, Origin, OsText, Tier};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
@@ -77,16 +79,9 @@ impl Profile {
 
 /// Makes the plan of the Seatbelt tier.
 pub(super) fn seatbelt(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
-    if wish.tmp.value == Tmp::Private {
-        let why = "this system has no mounts of a run's own";
-        let unmet = common::unmet(
-            Promise::PrivateTmp,
-            "a private `/tmp`",
-            why,
-            "remove `private_tmp` for this system",
-            &wish.tmp.origin,
-        );
-        return Err(Unenforceable { unmet: vec![unmet] });
+    let unmet = unmet(wish);
+    if !unmet.is_empty() {
+        return Err(Unenforceable { unmet });
     }
     let mut plan = common::frame(wish, host, Tier::Seatbelt);
     common::whereabouts(wish, &mut plan, "");
@@ -128,17 +123,18 @@ fn reads(wish: &Confinement, profile: &mut Profile) {
 fn writes(wish: &Confinement, profile: &mut Profile) {
     for root in &wish.roots {
         let mut parts = vec![format!("(subpath {})", profile.path(&root.path))];
-        let mut above = BTreeSet::new();
+        // The directories above a protected path can't be renamed, so that nothing takes the name anew.
+        let mut between = BTreeSet::new();
         for protected in wish.protected.iter().filter(|protected| protected.path.is_within(&root.path)) {
             let path = profile.path(&protected.path);
             parts.push(format!("(require-not (subpath {path}))"));
-            above.extend(
-                std::iter::successors(protected.path.parent(), AbsPath::parent)
-                    .take_while(|directory| directory.is_within(&root.path)),
-            );
+            let mut above = protected.path.parent();
+            while let Some(directory) = above.filter(|above| above.is_within(&root.path)) {
+                above = directory.parent();
+                between.insert(directory);
+            }
         }
-        // The directories between can't be renamed, so that nothing takes the name anew.
-        for directory in above {
+        for directory in between {
             let literal = profile.path(&directory);
             parts.push(format!("(require-not (literal {literal}))"));
         }
@@ -218,14 +214,14 @@ fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
     let lines = profile.rules.into_iter().map(OsText::new).collect();
     let mut steps = vec![
         step(
-            Act::Native { kind: "seatbelt-profile".to_owned(), lines },
+            Act::Native { kind: PROFILE.to_owned(), lines },
             Promise::WriteOutside,
             Must,
             &wish.mode.origin,
             "EPERM for what no rule allows",
         ),
         step(
-            Act::Native { kind: "seatbelt-parameters".to_owned(), lines: profile.parameters },
+            Act::Native { kind: PARAMETERS.to_owned(), lines: profile.parameters },
             Promise::WriteOutside,
             Must,
             &wish.mode.origin,
@@ -238,6 +234,39 @@ fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
         steps.push(step(Act::KillLeftovers, Promise::DiesWithCommand, Must, origin, "the group is ended"));
     }
     steps
+}
+
+/// What was asked for and can't be held: nothing starts without it.
+fn unmet(wish: &Confinement) -> Vec<Unmet> {
+    let mut unmet = Vec::new();
+    let mut add = |promise, what: &str, why: &str, origin: &Origin| {
+        unmet.push(Unmet {
+            promise: Some(promise),
+            what: what.to_owned(),
+            why: why.to_owned(),
+            remedy: "remove it for this system".to_owned(),
+            origin: origin.clone(),
+        });
+    };
+    if wish.tmp.value == Tmp::Private {
+        add(Promise::PrivateTmp, "a private `/tmp`", "this system has no mounts of a run's own", &wish.tmp.origin);
+    }
+    if wish.git.value == GitAccess::Commit {
+        let why = "which names git may write is judged by the broker, and there is none here";
+        add(Promise::ProtectedPaths, "`git = \"commit\"`", why, &wish.git.origin);
+    }
+    let limits = &wish.limits;
+    let whole_tree = "nothing here counts a whole tree of processes";
+    for (what, origin) in [
+        ("the limit on memory", limits.memory.as_ref().map(|limit| &limit.origin)),
+        ("the limit on processes", limits.processes.as_ref().map(|limit| &limit.origin)),
+        ("the limit on output", limits.output.as_ref().map(|limit| &limit.origin)),
+    ] {
+        if let Some(origin) = origin {
+            add(Promise::Limits, what, whole_tree, origin);
+        }
+    }
+    unmet
 }
 
 fn shortfalls(wish: &Confinement, plan: &mut Plan) {
@@ -256,6 +285,12 @@ fn shortfalls(wish: &Confinement, plan: &mut Plan) {
         "processes that leave the command's group",
         "macOS has no process namespaces",
         &wish.keep_background.origin,
+    );
+    short(
+        Promise::DiesWithParent,
+        "what runs when Ringfence is killed with SIGKILL",
+        "macOS ends nothing with its parent",
+        &always(),
     );
     if wish.network.value == NetworkWish::Off && !wish.allow_local_binding.value {
         short(

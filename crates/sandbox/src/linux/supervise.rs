@@ -180,7 +180,11 @@ impl<'p> Running<'p> {
                 let descriptor = descriptor.map(owned);
                 let (kind, value) = pair(bytes);
                 match (kind, descriptor) {
-                    (word::STARTED, _) => return Ok(()),
+                    (word::STARTED, _) => {
+                        let what = "limit the command's control group".to_owned();
+                        let begun = self.limits.begun(self.pid);
+                        return begun.map_err(|cause| StartError::Supervisor { what, cause });
+                    }
                     (word::FAILED, _) => return Err(self.failed(value)),
                     (word::NOT_EXECUTED, _) => return Err(self.not_executed(command)),
                     (word::PROXY_SOCKET, Some(fd)) => {

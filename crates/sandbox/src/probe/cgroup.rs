@@ -57,13 +57,14 @@ fn try_group(directory: &Path, prepare: bool) -> Result<(), String> {
     if let Some(lacking) = lacking("cgroup.controllers") {
         return Err(format!("{} lacks the controllers {lacking}", directory.display()));
     }
-    if lacking("cgroup.subtree_control").is_some() {
+    let counts = lacking("cgroup.subtree_control").is_none();
+    if !counts {
         // Only a group without processes of its own can have its children counted: if it is ours alone, we make room.
         make_room(directory, prepare).map_err(|error| {
             format!("{} doesn't count its children, and can't be made to: {error}", directory.display())
         })?;
     }
-    try_child(directory).map_err(|error| format!("{}: {error}", directory.display()))
+    try_child(directory, counts || prepare).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 /// Goes into a child of a group that has nobody else in it, and has the group count its children; or only looks whether
@@ -72,7 +73,8 @@ fn make_room(directory: &Path, prepare: bool) -> std::io::Result<()> {
     use std::io::{Error, Write};
     let own = std::process::id().to_string();
     let inside = std::fs::read_to_string(directory.join("cgroup.procs"))?;
-    if inside.lines().any(|process| process != own) {
+    // What we started already comes along.
+    if inside.lines().any(|process| process != own && parent_of(process).as_deref() != Some(&own)) {
         return Err(Error::other("others are in it"));
     }
     if !prepare {
@@ -84,19 +86,29 @@ fn make_room(directory: &Path, prepare: bool) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    if inside.lines().any(|process| process == own) {
-        write(child.join("cgroup.procs"), &own)?;
-    }
+    inside.lines().try_for_each(|process| write(child.join("cgroup.procs"), process))?;
     write(directory.join("cgroup.subtree_control"), "+memory +pids")
 }
 
-/// Makes a group, and looks whether a process could be moved into it.
-fn try_child(directory: &Path) -> std::io::Result<()> {
+fn parent_of(process: &str) -> Option<String> {
+    let status = read(&format!("/proc/{process}/status"))?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).map(|parent| parent.trim().to_owned())
+}
+
+/// The directory of the group that a process is in.
+pub(super) fn of_process(pid: i32) -> Option<PathBuf> {
+    let memberships = read(&format!("/proc/{pid}/cgroup"))?;
+    let mounts = read("/proc/self/mountinfo")?;
+    group_of(&memberships, &mounts).map(|(_, directory)| directory)
+}
+
+/// Makes a group, and looks whether a process could be moved into it, and whether it has limits where it must already.
+fn try_child(directory: &Path, counts: bool) -> std::io::Result<()> {
     let child = directory.join(format!("ringfence-probe-{}", std::process::id()));
     std::fs::create_dir(&child)?;
-    let limits = ["memory.max", "pids.max", "cgroup.procs"];
+    let files = if counts { &["cgroup.procs", "memory.max", "pids.max"][..] } else { &["cgroup.procs"] };
     let opened =
-        limits.iter().try_for_each(|file| std::fs::File::options().write(true).open(child.join(file)).map(drop));
+        files.iter().try_for_each(|file| std::fs::File::options().write(true).open(child.join(file)).map(drop));
     let removed = std::fs::remove_dir(&child);
     opened.and(removed)?;
     // To move a process between two groups one must be allowed to in the one that holds both.

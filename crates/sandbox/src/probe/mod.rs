@@ -148,6 +148,12 @@ pub fn survey() -> Survey {
     Survey { facts, findings }
 }
 
+/// The directory of the control group (version 2) that a process is in.
+#[cfg(target_os = "linux")]
+pub(crate) fn control_group_of(pid: i32) -> Option<std::path::PathBuf> {
+    cgroup::of_process(pid)
+}
+
 /// Elsewhere than on Linux there is one tier and nothing to choose.
 #[cfg(not(target_os = "linux"))]
 #[must_use]

@@ -61,8 +61,14 @@ impl Sandbox {
         &self.plan
     }
 
+    /// The plan, when no more commands are to be run under it.
+    #[must_use]
+    pub fn into_plan(self) -> Plan {
+        self.plan
+    }
+
     /// Runs a command to its end.
-    pub fn run(&self, command: &Command) -> Result<Outcome, StartError> {
+    pub fn run(&self, command: Command) -> Result<Outcome, StartError> {
         let began = Instant::now();
         let program = match command.argv.first() {
             Some(name) => program::find(name, &self.plan)?,
@@ -87,7 +93,7 @@ impl Sandbox {
         let (Some(token), Some(job)) = (&walk.token, &walk.job) else {
             return Err(StartError::Foreign { why: "it has no token or no job".to_owned() });
         };
-        let streams = streams(command).map_err(|cause| supervisor("open the standard streams", cause))?;
+        let streams = streams(&command).map_err(|cause| supervisor("open the standard streams", cause))?;
         let variables: Vec<_> = self.plan.environment.iter().map(|var| (wide(&var.name), wide(&var.value))).collect();
         let argv: Vec<_> = command.argv.iter().map(wide).collect();
         let program_text = ended(program.as_os_str().encode_wide().collect());

@@ -170,6 +170,37 @@ async fn px_08_an_origin_that_stops_in_the_middle_of_an_answer_is_seen_to_have_s
 }
 
 #[tokio::test]
+async fn px_08_a_websocket_whose_client_is_gone_ends_though_its_origin_says_nothing() {
+    let limits = Limits { half_open: Duration::from_millis(300), ..Limits::default() };
+    let world = world_with(&network(&["a.test:*"], &[]), |options| options.limits = limits).await;
+    world.public("a.test");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("a.test:{}", listener.local_addr().unwrap().port());
+    let origin = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    });
+    let mut client = TcpStream::connect(world.http).await.unwrap();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
+    client.write_all(format!("GET http://{at}/ HTTP/1.1\r\nHost: {at}\r\n{upgrade}").as_bytes()).await.unwrap();
+    let mut got = Vec::new();
+    while !got.ends_with(b"hello") {
+        assert_ne!(client.read_buf(&mut got).await.unwrap(), 0);
+    }
+    // While both are there, silence is no reason to end.
+    client.write_all(b"hi").await.unwrap();
+    tokio::time::sleep(limits.half_open * 2).await;
+    assert!(world.events.lock().unwrap().is_empty());
+    let _open = origin.await.unwrap();
+    drop(client);
+    let event = world.event().await;
+    assert_eq!((event.bytes_up, event.bytes_down, event.status), (2, 5, Some(101)), "{event:?}");
+}
+
+#[tokio::test]
 async fn px_08_a_body_that_stops_half_way_reaches_no_origin_as_a_whole_one() {
     let world = world(&["a.test:*"], &[]).await;
     world.public("a.test");

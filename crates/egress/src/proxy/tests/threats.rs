@@ -248,9 +248,15 @@ async fn px_07_only_a_websocket_is_taken_up_and_only_where_tunnels_are() {
     assert!(!passed.contains("upgrade") && !passed.contains("http2-settings"), "{passed}");
     let answer = world.send(request("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 101") && answer.ends_with("hello"), "{answer}");
+    // Some clients name the scheme of what they want; without an upgrade it is none that is carried.
+    let as_ws = |more: &str| request(more).replace("http://", "ws://");
+    let answer = world.send(as_ws("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 101") && answer.ends_with("hello"), "{answer}");
+    assert!(origin.heads.lock().unwrap()[2].starts_with("GET / HTTP/1.1\r\n"));
+    assert!(world.send(as_ws("")).await.starts_with("HTTP/1.1 400"));
     let answer = world.send(request("Upgrade: websocket\r\nUpgrade: h2c\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert_eq!(origin.heads.lock().unwrap().len(), 2);
+    assert_eq!(origin.heads.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -169,6 +169,8 @@ impl BrokerPlan {
         broker.traps.names |= !broker.protected.is_empty() || !broker.only.is_empty() || !broker.denied.is_empty();
         // A mount on a single file goes when the host replaces the file.
         broker.traps.writes |= (single_files && broker.watched.is_empty()) || !broker.only.is_empty();
+        // A read-only mount lets FIFOs be written into; without Landlock nobody else stops that.
+        broker.traps.writes |= !plan.steps.iter().any(|step| matches!(step.act, Act::Landlock { .. }));
         broker.traps.removals |= !broker.only.is_empty();
         if holds == Holds::Everything || plan.every_refusal {
             broker.traps.names = true;

@@ -4,14 +4,22 @@ use crate::plan::{Act, Plan};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// How groups are called: by the process that made them, so that one whose maker was killed is known as left over.
 const PREFIX: &str = "ringfence-";
 
 /// A group; it goes with this value, when nobody is in it any more.
+///
+/// Process 1 is in it only until the command is: it shares the supervisor's memory, and the kernel ends everybody who
+/// shares the memory of what it ends.
 #[derive(Debug)]
 pub(in crate::linux) struct Group {
     directory: PathBuf,
+    memory: Option<u64>,
+    processes: Option<u64>,
+    /// Where process 1 came from.
+    home: OnceLock<PathBuf>,
 }
 
 impl Group {
@@ -35,29 +43,39 @@ impl Group {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let directory = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
         fs::create_dir(&directory)?;
-        let group = Self { directory };
-        if let Some(bytes) = memory {
-            group.write("memory.max", &bytes.to_string())?;
-            // What goes to swap is memory too. Neither file is there without swap, or on old kernels.
-            let _ = group.write("memory.swap.max", "0");
-            let _ = group.write("memory.oom.group", "1");
-        }
+        let group = Self { directory, memory, processes, home: OnceLock::new() };
         if let Some(count) = processes {
-            // Process 1 of the sandbox isn't the command's.
             group.write("pids.max", &count.saturating_add(1).to_string())?;
         }
         Ok(group)
     }
 
-    /// Puts a process into it, and all it will start.
+    /// Puts process 1 into it, and all it will start.
     pub(in crate::linux) fn place(&self, pid: i32) -> io::Result<()> {
+        let home = crate::probe::control_group_of(pid).ok_or_else(|| io::Error::other("process 1 is in no group"))?;
+        let _ = self.home.set(home);
         self.write("cgroup.procs", &pid.to_string())
     }
 
+    /// Takes process 1 out again when the command is in it, and lets the limits hold for what is left.
+    pub(super) fn close(&self, pid: i32) -> io::Result<()> {
+        if let Some(home) = self.home.get() {
+            write(&home.join("cgroup.procs"), &pid.to_string())?;
+        }
+        if let Some(count) = self.processes {
+            self.write("pids.max", &count.to_string())?;
+        }
+        if let Some(bytes) = self.memory {
+            // What goes to swap is memory too. Neither file is there without swap, or on old kernels.
+            let _ = self.write("memory.swap.max", "0");
+            let _ = self.write("memory.oom.group", "1");
+            self.write("memory.max", &bytes.to_string())?;
+        }
+        Ok(())
+    }
+
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
-        let path = self.directory.join(file);
-        let mut file = fs::File::options().write(true).open(&path)?;
-        io::Write::write_all(&mut file, text.as_bytes())
+        write(&self.directory.join(file), text)
     }
 
     /// Whether the kernel ended something in it for want of memory.
@@ -73,6 +91,11 @@ impl Group {
     fn event(&self, file: &str, name: &str) -> u64 {
         count(&fs::read_to_string(self.directory.join(file)).unwrap_or_default(), name)
     }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::options().write(true).open(path)?;
+    io::Write::write_all(&mut file, text.as_bytes())
 }
 
 impl Drop for Group {

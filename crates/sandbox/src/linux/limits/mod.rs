@@ -46,6 +46,11 @@ impl Watch {
         Self { group, relay, memory, next_look: Instant::now(), over: None }
     }
 
+    /// Called when the command runs: from now on its limits hold for it and what it starts.
+    pub(super) fn begun(&self, first: i32) -> std::io::Result<()> {
+        self.group.as_ref().map_or(Ok(()), |group| group.close(first))
+    }
+
     /// When it must be asked again, if by the clock at all.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.memory.filter(|_| self.over.is_none()).map(|_| self.next_look)

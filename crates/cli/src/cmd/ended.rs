@@ -1,0 +1,50 @@
+//! After a command: what is said, what is written down, and the status; and what is said where none was started.
+
+use crate::args::RunArgs;
+use crate::out::{Failure, denials, notices, report};
+use crate::start::Ready;
+use ringfence_model::OsText;
+use ringfence_sandbox::{Outcome, Plan, StartError};
+use std::process::ExitCode;
+
+/// What is said after the command, and the status.
+pub fn finish(
+    args: &RunArgs,
+    target: Option<&report::Target>,
+    ready: &Ready,
+    plan: &Plan,
+    argv: &[OsText],
+    outcome: Outcome,
+) -> Result<ExitCode, Failure> {
+    let status = outcome.exit.status();
+    if !args.shared.json {
+        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
+        notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
+    }
+    if target.is_some() || args.shared.json {
+        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
+        if let Some(target) = target {
+            target.write(&report)?;
+        }
+        if args.shared.json {
+            report::print(&report)?;
+        }
+    }
+    Ok(ExitCode::from(status))
+}
+
+/// As shown: what could not be held or started, and what to do.
+pub fn start_failure(error: &StartError) -> Failure {
+    let failure = Failure::from_error(error).status(error.status());
+    let failure = match error {
+        StartError::Step { step, .. } => failure.origin(step.origin.clone()),
+        _ => failure,
+    };
+    match error.remedy() {
+        Some(remedy) => failure.hint(remedy),
+        None if error.status() == ringfence_model::report::status::FAILED => {
+            failure.hint("`ringfence doctor` shows what this host can hold")
+        }
+        None => failure,
+    }
+}
