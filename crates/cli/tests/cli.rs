@@ -45,6 +45,11 @@ fn what_a_mount_refuses_is_explained() {
     try_it("workspace-write", "rm -f .git/config").ends(1).says("denied: remove ").says("protected-path");
     try_it("workspace-write", "chmod 600 .git/config").says("denied: change the mode ");
     try_it("workspace-write", "touch -d yesterday .git/config").says("denied: change the times ");
+    // `run` explains the same, where the same is asked for.
+    for act in ["rm -f .git/config", "chmod 600 .git/config"] {
+        let run = ["run", "-s", "workspace-write", "--log-denials", "--", "sh", "-c", act];
+        place.run(run).says("denied: ").says("protected-path");
+    }
     assert_eq!(place.read("ws/.git/config"), "[core]\n");
     let honest = "set -e; for d in . /tmp/$$ /dev/shm/$$; do mkdir -p $d; echo a >$d/f; chmod 640 $d/f; touch -d yesterday $d/f; \
                   ln $d/f $d/g; mv $d/g $d/h; truncate -s 9 $d/h; rm $d/f $d/h; done; rmdir /tmp/$$ /dev/shm/$$";
@@ -410,6 +415,8 @@ fn a_preset_is_set_for_the_project_it_is_set_in() {
     place.run(["permissions", "read-only", "-C", "deep/er"]).ends(0).says("sandbox read-only");
     assert!(place.run(["status"]).ends(0).out.contains("read-only"));
     place.run(["permissions", "--forget"]).ends(0).says("sandbox workspace-write");
+    let text = place.read("home/.ringfence/config.toml");
+    assert_eq!(text.trim_end(), "# mine\napproval_policy = \"on-request\"", "nothing is left behind");
     assert!(place.run(["permissions"]).ends(0).out.contains("* auto"));
     place.run(["permissions", "read-only-ci", "--everywhere"]).ends(0);
     assert!(place.run(["permissions", "-C", &elsewhere]).ends(0).out.contains("* read-only-ci"));
@@ -514,5 +521,35 @@ fn what_cannot_be_printed_or_read_is_said_at_once() {
     }
     for args in [&["status"][..], &["config", "set", "git", "commit"], &["permissions", "auto"]] {
         place.run(args).ends(125).says("not a regular file");
+    }
+}
+
+#[test]
+fn the_journal_is_followed_filtered_and_left_when_nobody_reads() {
+    use std::io::BufRead as _;
+    if !confines("the_journal_is_followed") {
+        return;
+    }
+    let place = Place::new();
+    place.write("home/.ringfence/rules/x.rules", "prefix_rule([\"touch\"], \"forbidden\")\n");
+    place.run(["run", "--", "echo", "before"]).ends(0);
+    place.run(["run", "--", "touch", "x"]).ends(126);
+    let denied = place.run(["log", "--denied"]).ends(0).out;
+    assert!(denied.contains("touch x") && !denied.contains("echo before"), "{denied}");
+    let mut command = place.command(["log", "--follow", "--json", "-n", "1"]);
+    let mut following = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    let mut lines = std::io::BufReader::new(following.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("the last event so far");
+    place.run(["run", "--", "echo", "after"]).ends(0);
+    while !line.contains("after") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).expect("further events"), 0, "it goes on");
+    }
+    drop(lines);
+    let begun = std::time::Instant::now();
+    while following.try_wait().expect("waited for").is_none() {
+        place.run(["run", "--", "true"]).ends(0);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it ends when nobody reads");
     }
 }

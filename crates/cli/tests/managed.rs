@@ -313,3 +313,41 @@ fn a_preset_that_is_not_allowed_is_rejected_and_not_written() {
     with_etc(&place, &strict, &["permissions", "careful"]).ends(0).says("approvals untrusted");
     with_etc(&place, &strict, &["run", "--", "true"]).ends(0);
 }
+
+#[test]
+fn rules_of_every_layer_count_and_the_strictest_holds() {
+    if !own_etc("rules_of_every_layer_count_and_the_strictest_holds") {
+        return;
+    }
+    let place = Place::new();
+    let system = "mkdir /etc/ringfence/rules; printf 'prefix_rule([\"touch\"], \"forbidden\", justification=\"by the house\")' \
+                  > /etc/ringfence/rules/house.rules";
+    place.write("home/.ringfence/rules/default.rules", "prefix_rule([\"touch\"])\nprefix_rule([\"mkdir\"])\n");
+    place.write(
+        "ws/.ringfence/rules/own.rules",
+        "prefix_rule([\"mkdir\"], \"forbidden\", justification=\"by the project\")\nprefix_rule([\"cp\"])\n",
+    );
+    let run = |args: &[&str]| with_etc(&place, system, &[&["run", "-a", "never", "--"], args].concat());
+    run(&["touch", "x"]).ends(126).says("by the house").says("/etc/ringfence/rules/house.rules:1");
+    // A project's rules count once it is trusted, and only where they tighten.
+    run(&["mkdir", "made"]).ends(0);
+    with_etc(&place, system, &["trust"]).ends(0);
+    run(&["mkdir", "made2"]).ends(126).says("by the project");
+    let listed = with_etc(&place, system, &["rules", "list", "--effective"]).ends(0).out;
+    assert!(
+        listed.contains("house.rules:1") && listed.contains("own.rules:1") && !listed.contains("\"cp\""),
+        "{listed}"
+    );
+    // Requirements ask where everybody else allows.
+    let required = format!(
+        "{system}; {}",
+        writes(
+            "requirements.toml",
+            "[rules]\nprefix_rules = [ { pattern = [{ token = \"mv\" }], decision = \"forbidden\", justification = \"no\" } ]\n"
+        )
+    );
+    with_etc(&place, &required, &["run", "--", "mv", "a", "b"]).ends(126).says("requirements.toml:2");
+    // A file that can't be loaded fails closed.
+    let broken = format!("{system}; echo 'prefix_rule(' > /etc/ringfence/rules/z.rules");
+    with_etc(&place, &broken, &["run", "-a", "never", "--", "ls"]).ends(126).says("z.rules");
+}

@@ -46,6 +46,7 @@ transparent = TRANSPARENT
 struct World {
     place: Place,
     with_node: bool,
+    with_java: bool,
 }
 
 impl World {
@@ -60,7 +61,7 @@ impl World {
         if !needed || !confines(test) {
             return None;
         }
-        let world = Self { place: Place::new(), with_node: false };
+        let world = Self { place: Place::new(), with_node: false, with_java: true };
         let settings = SETTINGS.replace("TRANSPARENT", if transparent { "true" } else { "false" });
         world.place.settings(&(settings + more));
         world.place.write("world/world.sh", WORLD);

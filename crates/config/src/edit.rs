@@ -49,14 +49,9 @@ pub fn change_text(text: &str, file: &Path, path: &[String], change: &Change) ->
             }
         }
         Change::Unset => {
-            let mut table: &mut dyn TableLike = document.as_table_mut();
-            for part in above {
-                match table.get_mut(part).and_then(Item::as_table_like_mut) {
-                    Some(inner) => table = inner,
-                    None => return Ok(text.to_owned()),
-                }
+            if !take(document.as_table_mut(), path) {
+                return Ok(text.to_owned());
             }
-            table.remove(name);
         }
     }
     let mut edited = document.to_string();
@@ -97,6 +92,26 @@ fn written(value: &Value) -> toml_edit::Value {
             toml_edit::Value::InlineTable(entries.collect())
         }
     }
+}
+
+/// Takes a key away, and the tables above it that hold nothing then and that nobody wrote a comment at. Whether it was
+/// there.
+fn take(table: &mut dyn TableLike, path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
+    if rest.is_empty() {
+        return table.remove(first).is_some();
+    }
+    let Some(item) = table.get_mut(first) else { return false };
+    let taken = item.as_table_like_mut().is_some_and(|inner| take(inner, rest));
+    let comment = |table: &toml_edit::Table| {
+        let around = [table.decor().prefix(), table.decor().suffix()];
+        around.into_iter().flatten().any(|text| text.as_str().is_none_or(|text| text.contains('#')))
+    };
+    let bare = item.as_table_like().is_some_and(TableLike::is_empty) && !item.as_table().is_some_and(comment);
+    if taken && bare {
+        table.remove(first);
+    }
+    taken
 }
 
 /// The table at a path, made where it isn't there. The error is how many parts lead to something that isn't a table.

@@ -202,7 +202,7 @@ pub struct Connect {
 }
 
 /// What an approval is bound to: what was shown is what runs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
     /// Digest of the act: argv, patch, arguments.
     pub act: String,

@@ -84,6 +84,21 @@ pub enum LimitKind {
     Output,
 }
 
+impl LimitKind {
+    /// What was limited, in words, and the setting.
+    #[must_use]
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Memory => ("memory", "limits.memory"),
+            Self::Processes => ("processes", "limits.processes"),
+            Self::OpenFiles => ("open files", "limits.open_files"),
+            Self::FileSize => ("file size", "limits.file_size"),
+            Self::CpuTime => ("processor time", "limits.cpu_time"),
+            Self::Output => ("output", "limits.output"),
+        }
+    }
+}
+
 impl Exit {
     /// The exit status Ringfence itself ends with.
     #[must_use]

@@ -90,8 +90,7 @@ fn asking(line: &str, want: Placement) -> Action {
 
 fn facts<'w>(world: &'w WorldFacts, action: &Action) -> ActFacts<'w> {
     let mut facts = ActFacts::new(world, 1_000);
-    facts.identity =
-        Identity { act: format!("{action:?}"), cwd: None, program: None, program_state: None, environment: None };
+    facts.identity = Identity { act: format!("{action:?}"), ..Identity::default() };
     if let Action::Exec(exec) = action {
         facts.programs = ringfence_policy::inquire(exec)
             .programs

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 use proptest::prelude::*;
+use ringfence::action::ChangeKind;
 use ringfence::apply::{Op, WorkError, parse, work_out_hunks};
 use ringfence::config::Overrides;
 use ringfence::facts::Start;
@@ -166,7 +167,11 @@ fn fs_03_paths_are_judged_by_where_they_lead() {
         assert!(matches!(error, ApplyError::Authorize(AuthorizeError::NoAnswer { .. })), "{path}: {error}");
         let check = session.check_patch(add(path).as_bytes()).expect("patch");
         assert!(matches!(check.decision.verdict, Verdict::Ask(_)), "{path}");
+        let named = session.edit_check(&[(path.into(), ChangeKind::Add)], "digest");
+        assert!(matches!(named.decision.verdict, Verdict::Ask(_)), "{path}: judged the same for who writes by itself");
     }
+    let inside = session.edit_check(&[("sub/new".into(), ChangeKind::Add)], "digest");
+    assert!(matches!(inside.decision.verdict, Verdict::Run(_)), "{:?}", inside.decision);
     let own = place.path("home/.ringfence/config.toml").display().to_string();
     let error = session.apply(add(&own).as_bytes()).expect_err("own files");
     assert!(matches!(error, ApplyError::Authorize(AuthorizeError::Refused(_))), "{error}");

@@ -27,6 +27,7 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         session: args.session.clone(),
         agent: args.agent.clone(),
         keep_background: run.keep_background,
+        every_refusal: run.log_denials,
         approver: ask::terminal(),
         front_end: ask::front_end(&args.answers, &ready.resolved.settings)?,
         ..Opening::default()

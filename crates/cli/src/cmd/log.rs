@@ -37,7 +37,7 @@ pub fn main(args: &LogArgs) -> Result<ExitCode, Failure> {
             if let Some(entry) = &entry {
                 show(entry);
             }
-            Follow::On
+            if json::gone() { Follow::Stop } else { Follow::On }
         })
         .map_err(failed)?;
     }
@@ -152,7 +152,7 @@ fn ended(exit: Exit) -> String {
         Exit::Code(code) => format!("status {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::Timeout => "time limit".into(),
-        Exit::Limit(limit) => format!("limit {limit:?}").to_lowercase(),
+        Exit::Limit(kind) => format!("limit on {}", kind.words().0),
     }
 }
 

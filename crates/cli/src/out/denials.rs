@@ -2,7 +2,7 @@
 
 use super::Paint;
 use ringfence_model::denial::{Denial, Evidence};
-use ringfence_model::report::{Exit, LimitKind, NotHeld};
+use ringfence_model::report::{Exit, NotHeld};
 use std::io::IsTerminal;
 
 /// The most lines shown unasked.
@@ -53,12 +53,7 @@ fn ended_by(exit: Exit) -> Option<(&'static str, &'static str)> {
     Some(match exit {
         Exit::Code(_) | Exit::Signal(_) => return None,
         Exit::Timeout => ("time", "limits.wall_clock"),
-        Exit::Limit(LimitKind::Memory) => ("memory", "limits.memory"),
-        Exit::Limit(LimitKind::Processes) => ("processes", "limits.processes"),
-        Exit::Limit(LimitKind::OpenFiles) => ("open files", "limits.open_files"),
-        Exit::Limit(LimitKind::FileSize) => ("file size", "limits.file_size"),
-        Exit::Limit(LimitKind::CpuTime) => ("processor time", "limits.cpu_time"),
-        Exit::Limit(LimitKind::Output) => ("output", "limits.output"),
+        Exit::Limit(kind) => kind.words(),
     })
 }
 

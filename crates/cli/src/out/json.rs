@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints one document and a line end.
 pub fn print(document: &impl Serialize) -> Result<ExitCode, Failure> {
@@ -18,12 +19,21 @@ pub fn print(document: &impl Serialize) -> Result<ExitCode, Failure> {
 pub fn text_out(text: &str) {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
-    if let Err(error) = written
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        let _ = UNWRITTEN.set(error.to_string());
+    if let Err(error) = written {
+        GONE.store(true, Ordering::Relaxed);
+        if error.kind() != ErrorKind::BrokenPipe {
+            let _ = UNWRITTEN.set(error.to_string());
+        }
     }
 }
+
+/// Whether nothing more can be printed: for what would go on printing without an end.
+#[must_use]
+pub fn gone() -> bool {
+    GONE.load(Ordering::Relaxed)
+}
+
+static GONE: AtomicBool = AtomicBool::new(false);
 
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
 

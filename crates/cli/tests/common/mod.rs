@@ -141,8 +141,3 @@ pub fn have(test: &str, name: &str) -> bool {
     }
     found
 }
-
-/// Whether a path is outside every directory the tests made.
-pub fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}

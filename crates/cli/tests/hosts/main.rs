@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod kernel;
 mod podman;
 
 use common::{Place, Ran, have, program, skip};

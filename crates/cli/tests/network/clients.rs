@@ -21,6 +21,20 @@ fn clients_of_every_day_work_through_the_proxy() {
 }
 
 #[test]
+fn clients_of_every_day_show_the_credential_where_the_sandbox_shares_the_machines_network() {
+    let test = "clients_of_every_day_show_the_credential_where_the_sandbox_shares_the_machines_network";
+    let Some(mut world) = World::with(test, false, "[linux]\nbackend = \"landlock\"\n") else { return };
+    let ran = world.inside("true");
+    if ran.status == 125 {
+        return skip(test, ran.err.lines().next().unwrap_or("the landlock tier can't be had here"));
+    }
+    world.with_node = have(test, "node") && have(test, "openssl");
+    // Java's own client takes no user name and password for a proxy from anywhere.
+    world.with_java = false;
+    clients(test, &world, "");
+}
+
+#[test]
 fn px_11_clients_of_every_day_work_where_tls_is_opened_and_a_credential_is_put_in() {
     let test = "px_11_clients_of_every_day_work_where_tls_is_opened_and_a_credential_is_put_in";
     let more = "[network.tls]\nintercept = [\"allowed.test:443\", \"allowed.test:8443\"]\n\
@@ -204,6 +218,7 @@ impl Needs {
                 }
                 is_new && world.with_node
             }
+            Java if !world.with_java => false,
             Java => {
                 let compiles = said("java", &["--list-modules"]).is_some_and(|list| list.contains("jdk.compiler"));
                 if !compiles {

@@ -60,7 +60,7 @@ impl<'f> ActFacts<'f> {
             world,
             now,
             session: None,
-            identity: Identity { act: String::new(), cwd: None, program: None, program_state: None, environment: None },
+            identity: Identity::default(),
             programs: Vec::new(),
             path_writable: false,
             git_runs: None,

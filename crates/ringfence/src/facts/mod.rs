@@ -51,8 +51,8 @@ pub enum StartError {
         /// Its value.
         value: PathBuf,
     },
-    /// Neither `RINGFENCE_HOME` nor a home directory is known.
-    #[error("no home directory is known; set `RINGFENCE_HOME` to an absolute path")]
+    /// Neither `RINGFENCE_HOME` nor a home directory that exists is known.
+    #[error("there is no home directory (`HOME` names none that exists); set `RINGFENCE_HOME` to an absolute path")]
     NoHome,
     /// A path that must be resolved can't be.
     #[error("`{path}` can't be resolved", path = shown(path))]

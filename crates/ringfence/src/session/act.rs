@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn identity(&self, action: &Action) -> Identity {
         let act = digest(serde_json::to_vec(action).unwrap_or_default());
         let Action::Exec(exec) = action else {
-            return Identity { act, cwd: None, program: None, program_state: None, environment: None };
+            return Identity { act, ..Identity::default() };
         };
         let settings = self.settings();
         let filtered = environment::filter(&settings.environment, &settings.unix_sockets, &self.start.environment);

@@ -56,6 +56,7 @@ pub struct Session {
     /// Why nobody's yes counts here: this process itself runs under Ringfence.
     under: Option<under::Evidence>,
     keep_background: Sourced<bool>,
+    every_refusal: bool,
     /// The program, with its first arguments, that writes patches inside a sandbox.
     writer: Option<Vec<OsText>>,
     /// Why the journal isn't written, the first time it wasn't.

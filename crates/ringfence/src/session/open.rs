@@ -43,6 +43,8 @@ pub struct Opening {
     pub agent: Option<String>,
     /// `--keep-background`.
     pub keep_background: bool,
+    /// `--log-denials`: what mounts refuse is explained too, which costs the command a little at each refusal.
+    pub every_refusal: bool,
     /// The program, by absolute path, and its first arguments, that writes patches inside a sandbox: one that calls
     /// [`write_inside`](crate::apply::write_inside) with its standard input and output, such as one's own program under
     /// another name. None: patches are written by this process, and only its own checks hold what was judged.
@@ -132,6 +134,7 @@ impl Session {
             grants: Mutex::new(grants),
             under: under::evidence(),
             keep_background,
+            every_refusal: opening.every_refusal,
             writer: opening.writer,
             journal_problem: Mutex::new(None),
             resolved,

@@ -280,7 +280,8 @@ impl Session {
         argv: Vec<OsText>,
         flow: Flow<'_>,
     ) -> Result<Report, PerformError> {
-        let plan = wishes.plan()?;
+        let mut plan = wishes.plan()?;
+        plan.every_refusal = self.every_refusal;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
         let (plan, outcome) = start(plan, wishes, argv.clone(), flow)?;
@@ -431,7 +432,7 @@ fn host_facts(_: &Confinement) -> HostFacts {
 /// that remain. The plan that held comes back.
 #[cfg(target_os = "linux")]
 fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
-    let tried = plan.tier;
+    let (tried, every_refusal) = (plan.tier, plan.every_refusal);
     let Flow { streams, cancel, on_start } = flow;
     let command = |streams: Streams| Command {
         argv: argv.clone(),
@@ -454,7 +455,7 @@ fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> 
         for plan in wishes.later(tried, shares)? {
             let Some(streams) = again.take() else { return Err(failure.into()) };
             again = streams_again(&streams);
-            let sandbox = Sandbox::new(plan)?;
+            let sandbox = Sandbox::new(Plan { every_refusal, ..plan })?;
             match run_in(&sandbox, command(streams), &cancel, on_start) {
                 Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
                 Err((error @ StartError::Tier { .. }, seen)) => (failure, on_start) = (error, seen),

@@ -7,7 +7,6 @@
 use super::Session;
 use super::apply::ApplyError;
 use super::authorize::Authorization;
-use super::perform::Wishes;
 use crate::apply::{self, Done, Places};
 use crate::facts;
 use ringfence_model::action::{ChangeKind, Edit};
@@ -15,6 +14,7 @@ use ringfence_model::confinement::{Confinement, NetworkWish, Tmp, UnixSockets, W
 use ringfence_model::facts::FileId;
 use ringfence_model::mode::{GitAccess, SandboxMode};
 use ringfence_model::{AbsPath, Origin, Sourced};
+use std::collections::BTreeMap;
 
 /// Where the pieces of a writer's confinement come from.
 const ORIGIN: &str = "writing a patch";
@@ -103,9 +103,11 @@ impl Session {
         let job = apply::job(places, patch).map_err(failed("the job can't be written down"))?;
         let before: Vec<Option<FileId>> = edit.changes.iter().map(|change| found(&change.path)).collect();
         let done = self.run_writer(writer, authorization, &wish, &job)?;
+        let mut times: BTreeMap<&AbsPath, usize> = BTreeMap::new();
+        edit.changes.iter().for_each(|change| *times.entry(&change.path).or_default() += 1);
         // What it says is held against what is there: a place that only the sandbox has (its own `/dev/shm`) isn't ours.
         for (change, before) in edit.changes.iter().zip(before) {
-            if edit.changes.iter().filter(|other| other.path == change.path).count() > 1 {
+            if times.get(&change.path).is_some_and(|times| *times > 1) {
                 continue;
             }
             let now = found(&change.path);
@@ -121,7 +123,7 @@ impl Session {
         Ok(done)
     }
 
-    #[cfg(target_os = "linux")]
+    /// Starts the writer inside and hears what it says of the job.
     fn run_writer(
         &self,
         writer: &[ringfence_model::OsText],
@@ -129,49 +131,47 @@ impl Session {
         wish: &Confinement,
         job: &[u8],
     ) -> Result<Vec<Done>, ApplyError> {
-        use super::{Flow, Streams};
-        use ringfence_sandbox::Stdio;
-        use std::io::{Seek, SeekFrom};
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (writer, authorization, wish, job);
+            Err(ApplyError::Inside(super::PerformError::NoEnforcer))
+        }
+        #[cfg(target_os = "linux")]
+        {
+            use super::perform::Wishes;
+            use super::{Flow, Streams};
+            use ringfence_sandbox::Stdio;
+            use std::io::{Seek, SeekFrom};
 
-        let failed = |cause: std::io::Error| ApplyError::NotWritten {
-            said: vec!["memory for the job can't be had".to_owned(), cause.to_string()],
-        };
-        // Files without a name: neither side waits for the other, whatever their sizes.
-        let input = memory(job).map_err(failed)?;
-        let mut output = memory(&[]).map_err(failed)?;
-        let streams = Streams {
-            stdin: Stdio::Descriptor(input.into()),
-            stdout: Stdio::Descriptor(output.try_clone().map_err(failed)?.into()),
-            ..Streams::default()
-        };
-        let report = self
-            .perform_argv(
-                authorization,
-                &Wishes::one(wish.clone()),
-                writer.to_vec(),
-                Flow { streams, ..Flow::default() },
-            )
-            .map_err(ApplyError::Inside)?;
-        output.seek(SeekFrom::Start(0)).map_err(failed)?;
-        match apply::read_answer(&mut output) {
-            Ok(apply::Answer::Written(done)) if report.exit.is_some_and(|exit| exit.status() == 0) => Ok(done),
-            Ok(apply::Answer::Failed(said)) if !said.is_empty() => Err(ApplyError::NotWritten { said }),
-            _ => {
-                let status = report.exit.map_or(0, |exit| exit.status());
-                Err(ApplyError::Writer { what: format!("ended with status {status} and no answer") })
+            let failed = |cause: std::io::Error| ApplyError::NotWritten {
+                said: vec!["memory for the job can't be had".to_owned(), cause.to_string()],
+            };
+            // Files without a name: neither side waits for the other, whatever their sizes.
+            let input = memory(job).map_err(failed)?;
+            let mut output = memory(&[]).map_err(failed)?;
+            let streams = Streams {
+                stdin: Stdio::Descriptor(input.into()),
+                stdout: Stdio::Descriptor(output.try_clone().map_err(failed)?.into()),
+                ..Streams::default()
+            };
+            let report = self
+                .perform_argv(
+                    authorization,
+                    &Wishes::one(wish.clone()),
+                    writer.to_vec(),
+                    Flow { streams, ..Flow::default() },
+                )
+                .map_err(ApplyError::Inside)?;
+            output.seek(SeekFrom::Start(0)).map_err(failed)?;
+            match apply::read_answer(&mut output) {
+                Ok(apply::Answer::Written(done)) if report.exit.is_some_and(|exit| exit.status() == 0) => Ok(done),
+                Ok(apply::Answer::Failed(said)) if !said.is_empty() => Err(ApplyError::NotWritten { said }),
+                _ => {
+                    let status = report.exit.map_or(0, |exit| exit.status());
+                    Err(ApplyError::Writer { what: format!("ended with status {status} and no answer") })
+                }
             }
         }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn run_writer(
-        &self,
-        _: &[ringfence_model::OsText],
-        _: &Authorization,
-        _: &Confinement,
-        _: &[u8],
-    ) -> Result<Vec<Done>, ApplyError> {
-        Err(ApplyError::Inside(super::PerformError::NoEnforcer))
     }
 }
 
