@@ -220,7 +220,8 @@ attempt("descriptor", lambda: os.write(5, b"x"))
 #[test]
 fn net_01_to_05_nothing_leaves_but_through_the_proxy() {
     let test = "net_01_to_05_nothing_leaves_but_through_the_proxy";
-    for (transparent, args) in [(false, vec!["--network", "off"]), (false, vec![]), (true, vec![])] {
+    let landlock = vec!["-c", "linux.backend=\"landlock\""];
+    for (transparent, args) in [(false, vec!["--network", "off"]), (false, vec![]), (true, vec![]), (false, landlock)] {
         let Some(world) = World::new(test, transparent) else { return };
         world.place.write("ws/out.py", WAYS_OUT);
         let ran = world.inside_with_descriptor(&args, "timeout 60 python3 out.py && ls /proc/self/fd").ends(0);
@@ -230,6 +231,60 @@ fn net_01_to_05_nothing_leaves_but_through_the_proxy() {
         // The connection that was there before, and nothing else.
         assert_eq!(text, "reached\n", "{transparent} {args:?}");
     }
+}
+
+/// Ways to the proxy, or past it, that aren't a connection to the one address where it listens.
+const AROUND: &str = r#"
+import os, socket, struct, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["HTTP_PROXY"])
+PORT, REQUEST = proxy.port, b"GET http://allowed.test/hello HTTP/1.1\r\nHost: allowed.test\r\nConnection: close\r\n\r\n"
+def attempt(name, act):
+    try: print(name, "IN" if act() is not False else "")
+    except OSError: pass
+def connect(host, port, family=socket.AF_INET, *kind):
+    s = socket.socket(family, *kind or (socket.SOCK_STREAM,)); s.settimeout(3); s.connect((host, port)); return s
+for name, host, family in [("other loopback", "127.0.0.2", socket.AF_INET), ("wildcard", "0.0.0.0", socket.AF_INET),
+                           ("mapped", "::ffff:127.0.0.1", socket.AF_INET6), ("v6", "::1", socket.AF_INET6)]:
+    attempt(name, lambda: connect(host, PORT, family))
+attempt("another port", lambda: connect("127.0.0.1", int(os.environ["OTHER"])))
+attempt("datagram", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", PORT)))
+attempt("connected datagram", lambda: connect("127.0.0.1", PORT, socket.AF_INET, socket.SOCK_DGRAM))
+def fast(send):
+    s = socket.socket(); s.settimeout(3); send(s); return s.recv(1)
+attempt("fast open", lambda: fast(lambda s: s.sendto(REQUEST, 0x20000000, ("127.0.0.1", PORT))))
+attempt("fast message", lambda: fast(lambda s: s.sendmsg([REQUEST], [], 0x20000000, ("127.0.0.1", PORT))))
+attempt("mptcp", lambda: connect("127.0.0.1", PORT, socket.AF_INET, socket.SOCK_STREAM, 262))
+s = connect("127.0.0.1", PORT); s.sendall(REQUEST); print("without credential", s.recv(12).decode())
+"#;
+
+#[test]
+fn net_06_without_a_network_namespace_the_proxy_is_the_only_way() {
+    let test = "net_06_without_a_network_namespace_the_proxy_is_the_only_way";
+    if !have(test, "curl") {
+        return;
+    }
+    let Some(world) = World::new(test, false) else { return };
+    world.place.write("ws/around.py", AROUND);
+    let ringfence = program();
+    let ringfence = ringfence.to_str().unwrap();
+    let backend = "linux.backend=\"landlock\"";
+    for subcommand in ["sandbox", "run"] {
+        let curl = "for u in http://allowed.test/hello http://other.test/ http://denied.test/; do \
+                    curl -sm 20 -o body -w '%{http_code}\\n' $u; done; cat body; echo $RINGFENCE_SANDBOX-$RINGFENCE_SANDBOX_NETWORK; \
+                    curl -sm 20 --noproxy '*' http://allowed.test/hello && echo OUT; curl -sm 20 http://allowed.test/hello";
+        let ran = world.in_world(&[ringfence, subcommand, "-c", backend, "--", "sh", "-c", curl]).ends(0);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert_eq!(lines[..3], ["200", "403", "403"], "{subcommand}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains("landlock-proxy\n") && !ran.out.contains("OUT"), "{subcommand}: {}", ran.out);
+        assert_eq!(lines.last(), Some(&"hello from afar"), "{subcommand}: {}{}", ran.out, ran.err);
+    }
+    // A service of the machine, which anybody outside reaches.
+    let outside = "import os, socket, sys\nl = socket.create_server(('127.0.0.1', 0))\nos.environ['OTHER'] = \
+                   str(l.getsockname()[1])\nos.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:])\nl.setblocking(False)\ntry: \
+                   l.accept(); print('REACHED')\nexcept OSError: pass";
+    let argv = ["python3", "-c", outside, ringfence, "sandbox", "-c", backend, "--", "python3", "around.py"];
+    let ran = world.in_world(&argv).ends(0);
+    assert_eq!(ran.out, "without credential HTTP/1.1 407\n", "{}", ran.err);
 }
 
 #[test]

@@ -60,6 +60,37 @@ mod linux {
             let (a, b) = (median(&bare, index), median(&brokered, index));
             println!("{kind:<30} {a:>6.2} µs {b:>6.2} µs {:>6.2} µs {:>7.2}", b - a, b / a);
         }
+        flood(&confine, &own, &ws);
+    }
+
+    /// What others notice while one sandbox does nothing but ask its broker, against as many processes that only compute.
+    fn flood(confine: &Path, own: &Path, ws: &Path) {
+        let flooding = |line: &str| {
+            let mut command = Command::new(confine);
+            command.arg("--root").arg(ws).args(["--", "sh", "-c", line]).current_dir(ws);
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let endless = |act: &str| format!("for i in 1 2 3 4; do (while :; do {act}; done) & done; wait");
+        let (busy, asking) = (endless(":"), endless(": > flood$$"));
+        println!("\n{:<30} {:>12} {:>12} {:>7}", "with 4 others, per call", "computing", "asking", "ratio");
+        for (who, confined) in [("create outside any sandbox", false), ("create in another sandbox", true)] {
+            let [computing, asking] = [&busy, &asking].map(|line| {
+                let mut others = flooding(line);
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                let rounds = (0..3).map(|_| {
+                    let mut command = Command::new(if confined { confine } else { own });
+                    if confined {
+                        command.arg("--root").arg(ws).arg("--").arg(own);
+                    }
+                    time(command.env("RINGFENCE_BENCH_INSIDE", ws).current_dir(ws))
+                });
+                let rounds: Vec<_> = rounds.collect();
+                let _ = others.kill();
+                let _ = others.wait();
+                median(&rounds, 0)
+            });
+            println!("{who:<30} {computing:>9.2} µs {asking:>9.2} µs {:>7.2}", asking / computing);
+        }
     }
 
     fn confine() -> Option<PathBuf> {

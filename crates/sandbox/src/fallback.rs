@@ -3,16 +3,29 @@
 use crate::compile::{Options, Unenforceable, compile};
 use crate::plan::Plan;
 use crate::probe;
+use ringfence_model::confinement::{NetworkWish, ProxyListeners};
 use ringfence_model::{Confinement, Tier};
+
+/// Whether the proxy, if there is one, must listen on the machine's own loopback for this plan, since the sandbox has none of
+/// its own, and doesn't yet.
+#[must_use]
+pub fn needs_shared_proxy(wish: &Confinement, plan: &Plan) -> bool {
+    plan.tier == Tier::Landlock
+        && matches!(wish.network.value, NetworkWish::Proxy { listeners: ProxyListeners::Inside, .. })
+}
 
 /// Plans of the tiers after `tried` that pass their self-test here, most capable first. Where there is none, the error says
 /// of every tier why it isn't had, if the self-tests know.
 pub fn after(wish: &Confinement, tried: Tier) -> Result<Vec<Plan>, Unenforceable> {
     let mut facts = probe::survey().facts;
-    if let (Some(known), Some(quick)) = (&mut facts.linux, probe::quick_for(wish).linux) {
-        known.cgroup = quick.cgroup;
+    if let Some(known) = &mut facts.linux {
+        known.cgroup = probe::cgroup_for(wish);
     }
-    let weaker = facts.tiers().into_iter().filter(|tier| rank(*tier) > rank(tried));
+    let own_network = matches!(wish.network.value, NetworkWish::Proxy { listeners: ProxyListeners::Inside, .. });
+    let weaker = facts.tiers().into_iter().filter(|tier| {
+        // Nobody would answer there: the caller has the proxy listen on the machine first, and asks again.
+        rank(*tier) > rank(tried) && !(own_network && *tier == Tier::Landlock)
+    });
     let mut plans = Vec::new();
     let mut refused = None;
     for tier in weaker {

@@ -344,7 +344,8 @@ pub enum Act {
     KillLeftovers,
     /// A set-up of a tier that another module compiles, as text or arguments: Seatbelt, bwrap, Windows.
     Native {
-        /// What it is: `seatbelt-profile`, `bwrap-arguments`, `job-object`, ….
+        /// What it is: `seatbelt-profile`, `seatbelt-parameters`, `bwrap-arguments`, `windows-token`, `windows-job`,
+        /// `windows-desktop`, `windows-access`.
         kind: String,
         /// Its lines or arguments.
         lines: Vec<OsText>,
@@ -432,6 +433,13 @@ pub enum Brokered {
         path: AbsPath,
         /// Whether it was there when the wish was made.
         present: bool,
+        /// Why it is protected.
+        reason: Cow<'static, str>,
+    },
+    /// A protected name that doesn't exist: what takes it is moved aside as soon as that is noticed.
+    WatchedName {
+        /// The path.
+        path: AbsPath,
         /// Why it is protected.
         reason: Cow<'static, str>,
     },

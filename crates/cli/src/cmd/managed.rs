@@ -43,6 +43,27 @@ pub fn start(ready: &Ready, wish: &mut Confinement, ignore_user: bool) -> Result
     Ok(managed)
 }
 
+/// Has the proxy listen on the machine's loopback, for a tier that has none of its own.
+#[cfg(feature = "proxy")]
+pub fn share(network: Option<&mut Managed>, wish: &mut Confinement) -> Result<(), Failure> {
+    let Some(network) = network else { return Ok(()) };
+    network.listen_on_host(&mut wish.network.value).map_err(|error| Failure::from_error(&error))?;
+    network.complete(wish);
+    Ok(())
+}
+
+/// Nothing to share.
+#[cfg(not(feature = "proxy"))]
+pub fn share(_: Option<&mut Managed>, _: &mut Confinement) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Whether it listens there.
+pub fn is_shared(wish: &Confinement) -> bool {
+    use ringfence_model::confinement::{NetworkWish, ProxyListeners};
+    matches!(wish.network.value, NetworkWish::Proxy { listeners: ProxyListeners::Host, .. })
+}
+
 /// A run that needs the proxy is refused in a build without it.
 #[cfg(not(feature = "proxy"))]
 pub fn start(_: &Ready, wish: &mut Confinement, _: bool) -> Result<Option<Managed>, Failure> {

@@ -20,19 +20,27 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
         notices::print(&start::notices(&ready));
     }
     let mut wish = start::confinement(&ready, args.keep_background)?;
-    let network = match args.dry_run {
+    let mut network = match args.dry_run {
         true => None,
         false => managed::start(&ready, &mut wish, args.shared.ignore_user_config)?,
     };
     let host = ringfence_sandbox::probe::quick_for(&wish);
-    let mut plan = compile(&wish, &host, &Options::default()).map_err(|error| super::plan::unenforceable(&error))?;
-    plan.every_refusal = args.log_denials;
+    let every_refusal = args.log_denials;
+    let compiled = |wish: &Confinement| match compile(wish, &host, &Options::default()) {
+        Ok(plan) => Ok(Plan { every_refusal, ..plan }),
+        Err(error) => Err(super::plan::unenforceable(&error)),
+    };
+    let mut plan = compiled(&wish)?;
     if args.dry_run {
         return super::plan::show(&plan, &args.command, args.shared.json);
     }
+    if fallback::needs_shared_proxy(&wish, &plan) {
+        managed::share(network.as_mut(), &mut wish)?;
+        plan = compiled(&wish)?;
+    }
     let target = report::Target::open(args.report.as_deref())?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
-    let (plan, mut outcome) = start(plan, &wish, &argv, network.as_ref(), ahead)?;
+    let (plan, mut outcome) = start(plan, &mut wish, &argv, network.as_mut(), ahead)?;
     outcome.denials.extend(managed::finish(network));
     let status = finish(args, target.as_ref(), &ready, &plan, &argv, outcome)?;
     // The kernel takes everything back at once, sooner than it could be taken apart piece by piece.
@@ -44,25 +52,37 @@ pub fn sandbox(args: &RunArgs, ahead: Option<Ahead>) -> Result<ExitCode, Failure
 /// those that remain.
 fn start(
     plan: Plan,
-    wish: &Confinement,
+    wish: &mut Confinement,
     argv: &[OsText],
-    network: Option<&Managed>,
+    mut network: Option<&mut Managed>,
     ahead: Option<Ahead>,
 ) -> Result<(Plan, Outcome), Failure> {
     let (tried, every_refusal) = (plan.tier, plan.every_refusal);
-    let mut failure = match spawn(plan, argv, network, ahead) {
+    let mut failure = match spawn(plan, argv, network.as_deref(), ahead) {
         Ok(ran) => return Ok(ran),
         Err(error @ StartError::Tier { .. }) if wish.backend.value == Backend::Auto => error,
         Err(error) => return Err(start_failure(&error)),
     };
-    for plan in fallback::after(wish, tried).map_err(|error| super::plan::unenforceable(&error))? {
-        match spawn(Plan { every_refusal, ..plan }, argv, network, None) {
-            Ok(ran) => return Ok(ran),
-            Err(error @ StartError::Tier { .. }) => failure = error,
-            Err(error) => return Err(start_failure(&error)),
+    loop {
+        let shared = managed::is_shared(wish);
+        let plans = match fallback::after(wish, tried) {
+            Ok(plans) => plans,
+            // The tier that needs the proxy to listen elsewhere isn't among them yet.
+            Err(_) if network.is_some() && !shared => Vec::new(),
+            Err(error) => return Err(super::plan::unenforceable(&error)),
+        };
+        for plan in plans {
+            match spawn(Plan { every_refusal, ..plan }, argv, network.as_deref(), None) {
+                Ok(ran) => return Ok(ran),
+                Err(error @ StartError::Tier { .. }) => failure = error,
+                Err(error) => return Err(start_failure(&error)),
+            }
         }
+        if network.is_none() || shared {
+            return Err(start_failure(&failure));
+        }
+        managed::share(network.as_deref_mut(), wish)?;
     }
-    Err(start_failure(&failure))
 }
 
 fn spawn(

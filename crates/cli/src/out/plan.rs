@@ -72,23 +72,35 @@ pub fn render(plan: &Plan, command: &str, paint: Paint) -> String {
 /// Protected names that don't exist, gathered by the directory they would be in: there are dozens, and a reader looks
 /// for one of them by name.
 #[derive(Default)]
-struct Absent(BTreeMap<(String, String), Vec<String>>);
+struct Absent {
+    names: BTreeMap<(String, String), Vec<String>>,
+    /// They are only watched.
+    watched: bool,
+}
 
 impl Absent {
     fn take(&mut self, step: &Step) -> bool {
-        let Act::Broker(Brokered::ProtectedName { path, present: false, .. }) = &step.act else { return false };
+        let path = match &step.act {
+            Act::Broker(Brokered::ProtectedName { path, present: false, .. }) => path,
+            Act::Broker(Brokered::WatchedName { path, .. }) => {
+                self.watched = true;
+                path
+            }
+            _ => return false,
+        };
         let parent = path.parent().map_or_else(|| "/".to_owned(), |parent| parent.display());
         let name = path.file_name().map_or_else(String::new, |name| ringfence_model::OsText::new(name).display());
-        self.0.entry((parent, step.origin.to_string())).or_default().push(name);
+        self.names.entry((parent, step.origin.to_string())).or_default().push(name);
         true
     }
 
     fn render(&self, out: &mut String, paint: Paint) {
-        if self.0.is_empty() {
+        if self.names.is_empty() {
             return;
         }
-        let _ = writeln!(out, "\n{}", paint.bold("absent names that can't come into being (protected-paths)"));
-        for ((parent, origin), names) in &self.0 {
+        let held = if self.watched { "are moved aside when they are made" } else { "can't come into being" };
+        let _ = writeln!(out, "\n{}", paint.bold(&format!("absent names that {held} (protected-paths)")));
+        for ((parent, origin), names) in &self.names {
             let _ = writeln!(out, "  in {parent}  [{origin}]");
             let mut line = String::from("   ");
             for name in names {
@@ -148,6 +160,9 @@ fn describe(act: &Act) -> (&'static str, String) {
         Act::Broker(Brokered::ProtectedName { path, present, reason }) => {
             let state = if *present { "" } else { ", absent: can't come into being" };
             (PROTECTED, format!("{} ({reason}{state})", path.display()))
+        }
+        Act::Broker(Brokered::WatchedName { path, reason }) => {
+            (PROTECTED, format!("{} ({reason}, absent: moved aside when it is made)", path.display()))
         }
         Act::Broker(Brokered::ReadOnlyPath { path }) => (PROTECTED, path.display()),
         Act::Broker(Brokered::Pin { path }) => (PROTECTED, format!("{} can't be renamed", path.display())),

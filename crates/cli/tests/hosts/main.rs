@@ -28,8 +28,13 @@ impl Host {
 
     /// `LAUNCHER… ringfence sandbox … -- sh -c ACTS`.
     fn run(&self, launcher: &[&str]) -> Ran {
+        self.run_with(launcher, &["sandbox", "-s", "workspace-write", "--", "sh", "-c", ACTS])
+    }
+
+    /// `LAUNCHER… ringfence ARGUMENTS…`.
+    fn run_with(&self, launcher: &[&str], arguments: &[&str]) -> Ran {
         let ringfence = self.program.display().to_string();
-        let own = [ringfence.as_str(), "sandbox", "-s", "workspace-write", "--", "sh", "-c", ACTS];
+        let own = std::iter::once(ringfence.as_str()).chain(arguments.iter().copied());
         let all: Vec<&str> = launcher.iter().copied().chain(own).collect();
         let plain = self.place.command([""]);
         let mut outer = Command::new(all[0]);
@@ -90,6 +95,22 @@ fn namespaces_forbidden_by_a_filter_leave_the_landlock_tier() {
     let Some(launcher) = filtered(test, "namespaces") else { return };
     let host = Host::new();
     host.holds(host.run(&launcher), "landlock");
+}
+
+#[test]
+fn the_managed_network_is_had_where_namespaces_are_forbidden() {
+    let test = "the_managed_network_is_had_where_namespaces_are_forbidden";
+    let Some(launcher) = filtered(test, "namespaces").filter(|_| have(test, "curl")) else { return };
+    let host = Host::new();
+    host.place.settings(
+        "sandbox_mode = \"workspace-write\"\n[sandbox_workspace_write]\nnetwork_access = true\n[network]\nenabled = true\n\
+         [network.domains]\n\"example.com\" = \"deny\"\n",
+    );
+    let acts = "echo tier=$RINGFENCE_SANDBOX; curl -sm 20 -o /dev/null -w '%{http_code}\\n' http://example.com/";
+    for subcommand in ["sandbox", "run"] {
+        let ran = host.run_with(&launcher, &[subcommand, "--", "sh", "-c", acts]).ends(0);
+        assert_eq!(ran.out, "tier=landlock\n403\n", "{subcommand}: {}", ran.err);
+    }
 }
 
 #[test]

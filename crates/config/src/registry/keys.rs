@@ -223,7 +223,7 @@ pub const KEYS: &[Key] = &[
         Fallback::Text("broker"),
         Tighten,
         O::Words(&["broker", "watch"]),
-        "How protected names that don't exist are held back; with `watch` a host without a broker may go on, saying what isn't held.",
+        "How protected names that don't exist are held back: refused by the broker, or, cheaper and weaker, moved aside (`NAME.held-back`) when they were made.",
     ),
     sec(
         "shell_environment_policy.inherit",

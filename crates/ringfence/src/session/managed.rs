@@ -22,7 +22,7 @@ mod with_proxy {
     use super::{Authorization, Confinement, Flow, PerformError, Report, Session};
     use crate::approver::Over;
     use crate::network::{Managed, Network, NetworkError, journal, questions};
-    use crate::session::perform::Running;
+    use crate::session::perform::{Running, Wishes};
     use ringfence_egress::ask::{Answer, Pending};
     use ringfence_egress::event::Event;
     use ringfence_egress::standalone::Listen;
@@ -51,15 +51,26 @@ mod with_proxy {
                 private: self.private_directory(),
             };
             let Some(managed) = Managed::start(&wish.network.value, network)? else {
-                return self.perform_wish(authorization, &wish, flow);
+                return self.perform_wish(authorization, &Wishes::one(wish), flow);
             };
             managed.complete(&mut wish);
+            // Where a sandbox shares the machine's network, the proxy listens there before the command starts.
+            let managed = Mutex::new(managed);
+            let shared = wish.clone();
+            let share = || {
+                let mut wish = shared.clone();
+                let mut managed = managed.lock().unwrap_or_else(PoisonError::into_inner);
+                managed.listen_on_host(&mut wish.network.value)?;
+                managed.complete(&mut wish);
+                Ok(wish)
+            };
+            let wishes = Wishes { own: wish, shared: Some(&share) };
             let failed: Mutex<Option<NetworkError>> = Mutex::new(None);
             let served = &managed;
             let kept = &failed;
             let cancel = flow.cancel.clone();
             let on_start = Box::new(move |running: Running<'_>| {
-                if let Err(error) = serve(served, running) {
+                if let Err(error) = serve(&served.lock().unwrap_or_else(PoisonError::into_inner), running) {
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     cancel.cancel();
                 }
@@ -68,9 +79,9 @@ mod with_proxy {
             std::thread::scope(|scope| {
                 scope.spawn(move || self.record_network(&authorization.id, events));
                 scope.spawn(move || self.answer_questions(asked));
-                let performed = self.perform_wish(authorization, &wish, flow);
+                let performed = self.perform_wish(authorization, &wishes, flow);
                 // Ends the proxy, and with it both threads.
-                let denials = managed.finish();
+                let denials = managed.lock().unwrap_or_else(PoisonError::into_inner).finish();
                 if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
                     return Err(error.into());
                 }

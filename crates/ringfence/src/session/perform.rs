@@ -250,14 +250,14 @@ impl Session {
         if matches!(wish.network.value, NetworkWish::Proxy { .. }) && flow.on_start.is_none() {
             return self.perform_managed(&authorization, wish, flow);
         }
-        self.perform_wish(&authorization, &wish, flow)
+        self.perform_wish(&authorization, &Wishes::one(wish), flow)
     }
 
     /// Compiles, records, runs and reports one command.
     pub(super) fn perform_wish(
         &self,
         authorization: &Authorization,
-        wish: &Confinement,
+        wishes: &Wishes<'_>,
         flow: Flow<'_>,
     ) -> Result<Report, PerformError> {
         let Action::Exec(exec) = &authorization.action else {
@@ -265,7 +265,7 @@ impl Session {
         };
         let instead = authorization.run.instead.as_ref();
         let argv = instead.map_or(&exec.argv, |instead| &instead.argv).clone();
-        let mut report = self.perform_argv(authorization, wish, argv, flow)?;
+        let mut report = self.perform_argv(authorization, wishes, argv, flow)?;
         report.command.clone_from(&exec.argv);
         self.record_outcome(&authorization.id, &report);
         Ok(report)
@@ -276,16 +276,16 @@ impl Session {
     pub(super) fn perform_argv(
         &self,
         authorization: &Authorization,
-        wish: &Confinement,
+        wishes: &Wishes<'_>,
         argv: Vec<OsText>,
         flow: Flow<'_>,
     ) -> Result<Report, PerformError> {
-        let mut plan = compile(wish, &host_facts(wish), &Options::default()).map_err(PerformError::Unenforceable)?;
+        let mut plan = wishes.plan()?;
         plan.every_refusal = self.every_refusal;
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
-        let (plan, outcome) = start(plan, wish, argv.clone(), flow)?;
-        let report = report(authorization, argv, wish, &plan, outcome);
+        let (plan, outcome) = start(plan, wishes, argv.clone(), flow)?;
+        let report = report(authorization, argv, &wishes.own, &plan, outcome);
         let denied = |denial: &Denial| self.event(&authorization.id, What::Denied { denial: Box::new(denial.clone()) });
         self.record(&report.denials.iter().map(denied).collect::<Vec<_>>());
         Ok(report)
@@ -315,6 +315,48 @@ impl Session {
             error: None,
         };
         self.record(&[self.event(id, what)]);
+    }
+}
+
+/// The wish of one command, and what it becomes where the sandbox shares the machine's network.
+pub(super) struct Wishes<'w> {
+    /// As it was decided.
+    pub(super) own: Confinement,
+    /// Has the proxy listen on the machine, and says so in the wish; none without a proxy.
+    pub(super) shared: Option<&'w Share<'w>>,
+}
+
+/// Makes the wish of a sandbox that shares the machine's network.
+pub(super) type Share<'w> = dyn Fn() -> Result<Confinement, PerformError> + 'w;
+
+impl Wishes<'_> {
+    pub(super) fn one(own: Confinement) -> Self {
+        Self { own, shared: None }
+    }
+
+    fn plan(&self) -> Result<Plan, PerformError> {
+        let host = host_facts(&self.own);
+        let compiled =
+            |wish: &Confinement| compile(wish, &host, &Options::default()).map_err(PerformError::Unenforceable);
+        let plan = compiled(&self.own)?;
+        match self.shared {
+            #[cfg(target_os = "linux")]
+            Some(share) if ringfence_sandbox::fallback::needs_shared_proxy(&self.own, &plan) => compiled(&share()?),
+            _ => Ok(plan),
+        }
+    }
+
+    /// What is tried after a tier that turned out not to hold, in two rounds: with the sandbox's own network, and where it
+    /// shares the machine's.
+    #[cfg(target_os = "linux")]
+    fn later(&self, tried: Tier, shares: bool) -> Result<Vec<Plan>, PerformError> {
+        use ringfence_sandbox::fallback::after;
+        match (shares, self.shared) {
+            (true, None) => Ok(Vec::new()),
+            (true, Some(share)) => after(&share()?, tried).map_err(PerformError::Unenforceable),
+            (false, Some(_)) => Ok(after(&self.own, tried).unwrap_or_default()),
+            (false, None) => after(&self.own, tried).map_err(PerformError::Unenforceable),
+        }
     }
 }
 
@@ -389,7 +431,7 @@ fn host_facts(_: &Confinement) -> HostFacts {
 /// Starts the command under `plan`; where that tier turns out not to hold here and none was asked for by name, under those
 /// that remain. The plan that held comes back.
 #[cfg(target_os = "linux")]
-fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
+fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
     let (tried, every_refusal) = (plan.tier, plan.every_refusal);
     let Flow { streams, cancel, on_start } = flow;
     let command = |streams: Streams| Command {
@@ -404,17 +446,21 @@ fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> R
     let mut again = streams_again(&streams);
     let (mut failure, mut on_start) = match run_in(&sandbox, command(streams), &cancel, on_start) {
         Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
-        Err((error @ StartError::Tier { .. }, on_start)) if wish.backend.value == Backend::Auto => (error, on_start),
+        Err((error @ StartError::Tier { .. }, on_start)) if wishes.own.backend.value == Backend::Auto => {
+            (error, on_start)
+        }
         Err((error, _)) => return Err(error.into()),
     };
-    for plan in ringfence_sandbox::fallback::after(wish, tried).map_err(PerformError::Unenforceable)? {
-        let Some(streams) = again.take() else { break };
-        again = streams_again(&streams);
-        let sandbox = Sandbox::new(Plan { every_refusal, ..plan })?;
-        match run_in(&sandbox, command(streams), &cancel, on_start) {
-            Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
-            Err((error @ StartError::Tier { .. }, seen)) => (failure, on_start) = (error, seen),
-            Err((error, _)) => return Err(error.into()),
+    for shares in [false, true] {
+        for plan in wishes.later(tried, shares)? {
+            let Some(streams) = again.take() else { return Err(failure.into()) };
+            again = streams_again(&streams);
+            let sandbox = Sandbox::new(Plan { every_refusal, ..plan })?;
+            match run_in(&sandbox, command(streams), &cancel, on_start) {
+                Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
+                Err((error @ StartError::Tier { .. }, seen)) => (failure, on_start) = (error, seen),
+                Err((error, _)) => return Err(error.into()),
+            }
         }
     }
     Err(failure.into())

@@ -138,6 +138,7 @@ impl Session {
         }
         #[cfg(target_os = "linux")]
         {
+            use super::perform::Wishes;
             use super::{Flow, Streams};
             use ringfence_sandbox::Stdio;
             use std::io::{Seek, SeekFrom};
@@ -154,7 +155,12 @@ impl Session {
                 ..Streams::default()
             };
             let report = self
-                .perform_argv(authorization, wish, writer.to_vec(), Flow { streams, ..Flow::default() })
+                .perform_argv(
+                    authorization,
+                    &Wishes::one(wish.clone()),
+                    writer.to_vec(),
+                    Flow { streams, ..Flow::default() },
+                )
                 .map_err(ApplyError::Inside)?;
             output.seek(SeekFrom::Start(0)).map_err(failed)?;
             match apply::read_answer(&mut output) {

@@ -1,8 +1,8 @@
 //! The bwrap tier: the plan of the namespaces tier, in a user namespace that the host's `bwrap` makes, for hosts where only
 //! it may.
 
-use super::common::step;
-use super::{Unenforceable, Unmet, linux};
+use super::common::{step, unmet};
+use super::{Unenforceable, linux};
 use crate::host::HostFacts;
 use crate::plan::{Act, IdMap, Insistence, Plan, Promise};
 use ringfence_model::{Confinement, OsText, Tier};
@@ -26,20 +26,14 @@ pub const STEP: &str = "bwrap-arguments";
 
 /// Makes the plan of the bwrap tier.
 pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
-    let unmet = |why: &str, remedy: &str| Unenforceable {
-        unmet: vec![Unmet {
-            promise: None,
-            what: "the `bwrap` tier".to_owned(),
-            why: why.to_owned(),
-            remedy: remedy.to_owned(),
-            origin: wish.backend.origin.clone(),
-        }],
+    let refused = |why: &str, remedy: &str| Unenforceable {
+        unmet: vec![unmet(None, "the `bwrap` tier", why, remedy, &wish.backend.origin)],
     };
     let Some(bwrap) = &host.bwrap else {
-        return Err(unmet("no `bwrap` that only root can change was found", "install the `bubblewrap` package"));
+        return Err(refused("no `bwrap` that only root can change was found", "install the `bubblewrap` package"));
     };
     if bwrap.setuid && host.uid != Some(0) {
-        return Err(unmet(
+        return Err(refused(
             "a set-user-id `bwrap` makes no user namespace that could be entered",
             "`chmod u-s` it, if this kernel lets users make namespaces",
         ));

@@ -5,6 +5,7 @@ use crate::host::{HostFacts, System, Tried};
 use crate::plan::{Act, Insistence, Limit, Plan, Promise, SCHEMA, Shortfall, Step};
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::mode::Backend;
+use ringfence_model::units::Span;
 use ringfence_model::{AbsPath, Confinement, Origin, OsText, SandboxMode, Tier};
 
 /// Chooses the tier: the pinned one if it passed its self-test, else the most capable that did.
@@ -27,22 +28,16 @@ pub(super) fn tier(wish: &Confinement, host: &HostFacts, options: &Options) -> R
 }
 
 fn why_no_tier(wish: &Confinement, host: &HostFacts, pinned: Option<Tier>) -> Vec<Unmet> {
-    let mut unmet = Vec::new();
+    let mut all = Vec::new();
     let mut add = |tier: Tier, why: String, remedy: String| {
         if pinned.is_none_or(|pinned| pinned == tier) {
-            unmet.push(Unmet {
-                promise: None,
-                what: format!("the `{tier}` tier"),
-                why,
-                remedy,
-                origin: wish.backend.origin.clone(),
-            });
+            all.push(unmet(None, format!("the `{tier}` tier"), why, remedy, &wish.backend.origin));
         }
     };
     let Some(linux) = &host.linux else {
         let tier = pinned.unwrap_or(Tier::Namespaces);
         add(tier, "this system has no such tier".to_owned(), "set `linux.backend = \"auto\"`".to_owned());
-        return unmet;
+        return all;
     };
     let (seccomp, why) = failure(&linux.seccomp);
     let procfs = if linux.procfs { None } else { Some("`/proc` is not mounted".to_owned()) };
@@ -73,7 +68,7 @@ fn why_no_tier(wish: &Confinement, host: &HostFacts, pinned: Option<Tier>) -> Ve
         };
         add(tier, tried.0.unwrap_or_else(|| "it was not tried".to_owned()), tried.1);
     }
-    unmet
+    all
 }
 
 fn failure(tried: &Tried) -> (Option<String>, String) {
@@ -82,6 +77,22 @@ fn failure(tried: &Tried) -> (Option<String>, String) {
         Tried::Fails { why, remedy } => (Some(why.clone()), remedy.clone().unwrap_or_default()),
         Tried::Untried => (Some("it was not tried".to_owned()), "run `ringfence doctor`".to_owned()),
     }
+}
+
+/// A must that can't be held, briefly.
+pub(super) fn unmet(
+    promise: impl Into<Option<Promise>>,
+    what: impl Into<String>,
+    why: impl Into<String>,
+    remedy: impl Into<String>,
+    origin: &Origin,
+) -> Unmet {
+    Unmet { promise: promise.into(), what: what.into(), why: why.into(), remedy: remedy.into(), origin: origin.clone() }
+}
+
+/// A duration as plans have it.
+pub(super) fn millis(span: Span) -> u64 {
+    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A step, briefly.
@@ -181,7 +192,6 @@ pub(super) fn limits(wish: &Confinement, host: &HostFacts, plan: &mut Plan) {
     let mut add = |limit: Limit, origin: &Origin, proof: &str| {
         plan.steps.push(step(Act::Limit { limit }, Promise::Limits, Insistence::Must, origin, proof));
     };
-    let millis = |span: ringfence_model::units::Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     if let Some(limit) = &limits.memory {
         add(Limit::Memory(limit.value.0), &limit.origin, "an allocation beyond it fails or ends the command");
     }

@@ -2,11 +2,11 @@
 //! wider Landlock domain of its own, writes for it in the roots. What can't be held so is refused, naming the setting that
 //! would accept less.
 
-use super::common::{self, always, step};
-use super::{Unenforceable, Unmet, landlock, linux};
+use super::common::{self, always, step, unmet};
+use super::{Unenforceable, landlock, linux};
 use crate::host::{HostFacts, LinuxFacts};
 use crate::plan::{Act, Brokered, Insistence, Plan, Promise, Shortfall, Step};
-use ringfence_model::confinement::{NetworkWish, Tmp, UnixSockets};
+use ringfence_model::confinement::{NetworkWish, ProxyListeners, Tmp, UnixSockets};
 use ringfence_model::mode::AbsentHold;
 use ringfence_model::{AbsPath, Confinement, Origin, Tier};
 
@@ -22,8 +22,8 @@ const SCOPED_ABI: u32 = 6;
 /// Makes the plan of the landlock tier.
 pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
     let Some(facts) = host.linux.as_ref().filter(|_| common::is_linux(host)) else {
-        let why = "this is not Linux".to_owned();
-        return Err(Unenforceable { unmet: vec![unmet(None, "the `landlock` tier", &why, "", &wish.backend.origin)] });
+        let origin = &wish.backend.origin;
+        return Err(Unenforceable { unmet: vec![unmet(None, "the `landlock` tier", "this is not Linux", "", origin)] });
     };
     refuse(wish, facts)?;
     let mut plan = common::frame(wish, host, Tier::Landlock);
@@ -65,16 +65,12 @@ pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenfor
     Ok(plan)
 }
 
-fn unmet(promise: Option<Promise>, what: &str, why: &str, remedy: &str, origin: &Origin) -> Unmet {
-    Unmet { promise, what: what.to_owned(), why: why.to_owned(), remedy: remedy.to_owned(), origin: origin.clone() }
-}
-
 /// What this tier can't hold at all.
 fn refuse(wish: &Confinement, facts: &LinuxFacts) -> Result<(), Unenforceable> {
     let mut all = Vec::new();
     if facts.landlock_abi < SCOPED_ABI {
         all.push(unmet(
-            Some(Promise::Processes),
+            Promise::Processes,
             "leaving processes outside alone",
             "this Landlock has no scope for signals",
             "use a kernel from 6.12 on, or a tier with namespaces",
@@ -83,25 +79,16 @@ fn refuse(wish: &Confinement, facts: &LinuxFacts) -> Result<(), Unenforceable> {
     }
     if wish.tmp.value == Tmp::Private {
         all.push(unmet(
-            Some(Promise::PrivateTmp),
+            Promise::PrivateTmp,
             "a private `/tmp`",
             "without namespaces there is one `/tmp` for everybody",
             "set `private_tmp = false`, or use a tier with namespaces",
             &wish.tmp.origin,
         ));
     }
-    if matches!(wish.network.value, NetworkWish::Proxy { .. }) {
-        all.push(unmet(
-            Some(Promise::NetworkProxy),
-            "network through the proxy alone",
-            "without a network namespace a program could pass the proxy by",
-            "switch the proxy or the network off, or use a tier with namespaces",
-            &wish.network.origin,
-        ));
-    }
     if wish.absent_protected.value == AbsentHold::Watch {
         all.push(unmet(
-            Some(Promise::ProtectedPaths),
+            Promise::ProtectedPaths,
             "holding protected names by a watch",
             "without namespaces the broker holds them, present or not",
             "set `absent_protected = \"broker\"`",
@@ -154,17 +141,26 @@ fn rules(wish: &Confinement, facts: &LinuxFacts, steps: &mut Vec<Step>) -> Resul
     Ok(())
 }
 
+/// Internet sockets: without a network namespace every connection is the broker's.
 fn network(wish: &Confinement, steps: &mut Vec<Step>) {
-    if wish.network.value == NetworkWish::On {
-        return;
-    }
-    steps.push(step(
-        Act::Broker(Brokered::Loopback { every_port: wish.allow_local_binding.value, ports: Vec::new() }),
-        Promise::NetworkOff,
-        Must,
-        &wish.network.origin,
-        "EACCES for every address but loopback ports bound inside",
-    ));
+    let (ports, promise, sign) = match wish.network.value {
+        NetworkWish::On => return,
+        NetworkWish::Off => {
+            (Vec::new(), Promise::NetworkOff, "EACCES for every address but loopback ports bound inside")
+        }
+        NetworkWish::Proxy { http_port, socks_port, listeners, .. } => {
+            let sign = "EACCES for every address but the proxy's and loopback ports bound inside";
+            // Ports inside a network of the sandbox's own would be anybody's here. Those of the machine are chosen when the
+            // command starts.
+            let ports = match listeners {
+                ProxyListeners::Host => [http_port, socks_port].into_iter().filter(|port| *port != 0).collect(),
+                ProxyListeners::Inside => Vec::new(),
+            };
+            (ports, Promise::NetworkProxy, sign)
+        }
+    };
+    let every_port = wish.allow_local_binding.value;
+    steps.push(step(Act::Broker(Brokered::Loopback { every_port, ports }), promise, Must, &wish.network.origin, sign));
 }
 
 fn shortfalls(wish: &Confinement, plan: &mut Plan) {
@@ -196,6 +192,14 @@ fn shortfalls(wish: &Confinement, plan: &mut Plan) {
             Promise::Loopback,
             "servers inside listen on the host's loopback",
             "without a network namespace there is one loopback; connections that weren't made inside are dropped when they are accepted",
+            &wish.network.origin,
+        );
+    }
+    if matches!(wish.network.value, NetworkWish::Proxy { .. }) {
+        add(
+            Promise::NetworkProxy,
+            "the proxy listens on the host's loopback",
+            "without a network namespace there is one loopback; who hasn't the credential of this run is turned away",
             &wish.network.origin,
         );
     }

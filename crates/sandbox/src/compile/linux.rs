@@ -1,7 +1,7 @@
 //! The namespaces tier: mounts, namespaces, Landlock and seccomp, in the order in which they are made.
 
 use super::common::{self, always, step};
-use super::{Unenforceable, Unmet, landlock, paths};
+use super::{Unenforceable, landlock, paths};
 use crate::host::{HostFacts, LinuxFacts};
 use crate::plan::{
     Act, Brokered, GroupKind, IdMap, Insistence, Namespace, Plan, Promise, SeccompProfile, Shortfall, Step,
@@ -33,7 +33,7 @@ const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
 /// Makes the plan of the namespaces tier.
 pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
     let Some(linux) = host.linux.as_ref().filter(|_| common::is_linux(host)) else {
-        return Err(unmet(None, "the `namespaces` tier", "this is not Linux", &wish.backend.origin));
+        return Err(refused(None, "the `namespaces` tier", "this is not Linux", &wish.backend.origin));
     };
     refuse_odd_roots(wish)?;
     let mut plan = common::frame(wish, host, Tier::Namespaces);
@@ -64,21 +64,13 @@ pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
     Ok(plan)
 }
 
-fn unmet(promise: Option<Promise>, what: &str, why: &str, origin: &Origin) -> Unenforceable {
-    Unenforceable {
-        unmet: vec![Unmet {
-            promise,
-            what: what.to_owned(),
-            why: why.to_owned(),
-            remedy: String::new(),
-            origin: origin.clone(),
-        }],
-    }
+fn refused(promise: impl Into<Option<Promise>>, what: &str, why: &str, origin: &Origin) -> Unenforceable {
+    Unenforceable { unmet: vec![common::unmet(promise, what, why, "", origin)] }
 }
 
 /// A path of a table of this crate.
 fn absolute(path: &str) -> Result<AbsPath, Unenforceable> {
-    AbsPath::new(path).map_err(|error| unmet(None, path, &error.to_string(), &always()))
+    AbsPath::new(path).map_err(|error| refused(None, path, &error.to_string(), &always()))
 }
 
 /// Writable roots below what every sandbox replaces have no meaning.
@@ -86,8 +78,8 @@ fn refuse_odd_roots(wish: &Confinement) -> Result<(), Unenforceable> {
     for root in &wish.roots {
         for own in ["/dev", "/proc", "/sys"] {
             if root.path.is_within(&absolute(own)?) {
-                return Err(unmet(
-                    Some(Promise::Devices),
+                return Err(refused(
+                    Promise::Devices,
                     &format!("the writable root `{}`", root.path.display()),
                     &format!("`{own}` of the host is not reachable in a sandbox"),
                     &root.origin,
@@ -221,8 +213,8 @@ fn masks(wish: &Confinement, steps: &mut Vec<Step>) -> Result<(), Unenforceable>
     for denied in &wish.reads.denied {
         let PathPattern::Path(path) = &denied.pattern else { continue };
         if path == &AbsPath::root() {
-            return Err(unmet(
-                Some(Promise::DenyRead),
+            return Err(refused(
+                Promise::DenyRead,
                 "denying to read `/`",
                 "no program could run; name the directories",
                 &denied.origin,
@@ -266,24 +258,26 @@ fn network(wish: &Confinement, steps: &mut Vec<Step>) {
     }
 }
 
+/// Whether protected names are only watched. Where the broker is asked about names for another reason, it holds them too.
+fn is_watched(wish: &Confinement) -> bool {
+    wish.absent_protected.value == AbsentHold::Watch && wish.reads.denied.is_empty() && wish.git_dirs.is_empty()
+}
+
 /// What only the broker can hold.
 pub(super) fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
-    let held = match wish.absent_protected.value {
-        AbsentHold::Broker => Must,
-        AbsentHold::Watch => Should,
-    };
+    let watched = is_watched(wish);
     for protected in &wish.protected {
-        steps.push(step(
-            Act::Broker(Brokered::ProtectedName {
-                path: protected.path.clone(),
-                present: protected.found.is_some(),
-                reason: protected.reason.clone(),
-            }),
-            Promise::ProtectedPaths,
-            held,
-            &protected.origin,
-            "EROFS for creating, renaming and linking",
-        ));
+        let (path, reason) = (protected.path.clone(), protected.reason.clone());
+        let (act, insistence, sign) = match (watched, protected.found) {
+            (false, found) => {
+                let act = Brokered::ProtectedName { path, present: found.is_some(), reason };
+                (act, Must, "EROFS for creating, renaming and linking")
+            }
+            (true, None) => (Brokered::WatchedName { path, reason }, Should, "what takes the name gets another one"),
+            // Mounts hold what is there.
+            (true, Some(_)) => continue,
+        };
+        steps.push(step(Act::Broker(act), Promise::ProtectedPaths, insistence, &protected.origin, sign));
     }
     for denied in &wish.reads.denied {
         let act = match &denied.pattern {
@@ -352,6 +346,18 @@ pub(super) fn rest(wish: &Confinement, host: &HostFacts, linux: &LinuxFacts, ste
 
 /// What is known beforehand not to be held.
 fn shortfalls(wish: &Confinement, linux: &LinuxFacts, plan: &mut Plan) {
+    if is_watched(wish) && !wish.protected.is_empty() {
+        plan.not_held.push(Shortfall {
+            promise: Promise::ProtectedPaths,
+            weakened: true,
+            what: "protected names that don't exist, and protected files that somebody outside replaces".to_owned(),
+            why: "`absent_protected = \"watch\"` lets them come into being and moves them aside (`NAME.held-back`) as soon as \
+                  that is noticed, and when the command has ended"
+                .to_owned(),
+            remedy: "set `absent_protected = \"broker\"`".to_owned(),
+            origin: wish.absent_protected.origin.clone(),
+        });
+    }
     if linux.landlock_abi == 0 {
         plan.not_held.push(Shortfall {
             promise: Promise::WriteOutside,

@@ -98,13 +98,13 @@ fn with_broker(plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
         if unmet.iter().any(|known| known.promise == Some(step.promise)) {
             continue;
         }
-        unmet.push(Unmet {
-            promise: Some(step.promise),
-            what: format!("`{}` ({})", step.promise, print::brokered(wish)),
-            why: format!("only the broker holds it, and none can be had: {why}"),
-            remedy: remedy.clone(),
-            origin: step.origin.clone(),
-        });
+        unmet.push(common::unmet(
+            step.promise,
+            format!("`{}` ({})", step.promise, print::brokered(wish)),
+            format!("only the broker holds it, and none can be had: {why}"),
+            remedy.clone(),
+            &step.origin,
+        ));
     }
     if unmet.is_empty() { Ok(plan) } else { Err(Unenforceable { unmet }) }
 }
@@ -113,37 +113,37 @@ fn with_broker(plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
 fn unbuilt(wish: &Confinement, host: &HostFacts, tier: Tier) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     if let Some(limit) = wish.limits.output.as_ref().filter(|_| host.system != System::Linux) {
-        unmet.push(Unmet {
-            promise: Some(Promise::Limits),
-            what: "the limit on output".to_owned(),
-            why: "what a command prints isn't counted on this system".to_owned(),
-            remedy: "remove `limits.output`".to_owned(),
-            origin: limit.origin.clone(),
-        });
+        unmet.push(common::unmet(
+            Promise::Limits,
+            "the limit on output",
+            "what a command prints isn't counted on this system",
+            "remove `limits.output`",
+            &limit.origin,
+        ));
     }
     // What ignores the proxy's variables is caught by an interface, which needs a network of the sandbox's own.
     if let NetworkWish::Proxy { transparent: true, .. } = wish.network.value
         && !matches!(tier, Tier::Namespaces | Tier::Bwrap)
     {
-        unmet.push(Unmet {
-            promise: Some(Promise::NetworkProxy),
-            what: "`network.transparent`".to_owned(),
-            why: format!("the `{tier}` tier gives the sandbox no network of its own to catch connections in"),
-            remedy: "remove `network.transparent`, or use the `namespaces` or `bwrap` tier".to_owned(),
-            origin: wish.network.origin.clone(),
-        });
+        unmet.push(common::unmet(
+            Promise::NetworkProxy,
+            "`network.transparent`",
+            format!("the `{tier}` tier gives the sandbox no network of its own to catch connections in"),
+            "remove `network.transparent`, or use the `namespaces` or `bwrap` tier",
+            &wish.network.origin,
+        ));
     }
     // A network of the sandbox's own has a loopback of its own, where nobody would answer.
     if let NetworkWish::Proxy { listeners: ProxyListeners::Host, .. } = wish.network.value
         && matches!(tier, Tier::Namespaces | Tier::Bwrap)
     {
-        unmet.push(Unmet {
-            promise: Some(Promise::NetworkProxy),
-            what: "a proxy on the machine's own loopback".to_owned(),
-            why: format!("in the `{tier}` tier the sandbox has a loopback of its own"),
-            remedy: "have the proxy's listeners made inside, or use the `landlock` tier".to_owned(),
-            origin: wish.network.origin.clone(),
-        });
+        unmet.push(common::unmet(
+            Promise::NetworkProxy,
+            "a proxy on the machine's own loopback",
+            format!("in the `{tier}` tier the sandbox has a loopback of its own"),
+            "have the proxy's listeners made inside, or use the `landlock` tier",
+            &wish.network.origin,
+        ));
     }
     unmet
 }

@@ -123,6 +123,7 @@ pub(super) fn brokered(wish: &Brokered) -> String {
         Brokered::ProtectedName { path, present, .. } => {
             format!("{} {}", path.display(), if *present { "stays what it is" } else { "doesn't come into being" })
         }
+        Brokered::WatchedName { path, .. } => format!("{} is moved aside when it is made", path.display()),
         Brokered::UnixSockets { allowed } if allowed.is_empty() => "no unix socket made outside".to_owned(),
         Brokered::UnixSockets { allowed } => format!("no unix socket made outside but {}", paths(allowed)),
         Brokered::DenyReadGlob { glob } => {

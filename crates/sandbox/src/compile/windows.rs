@@ -6,14 +6,13 @@
 //! owns it. Reading isn't checked twice: without another user, which needs an administrator's set-up once, nothing that
 //! the user can read can be denied.
 
-use super::common::{self, always, step};
+use super::common::{self, always, millis, step};
 use super::{Unenforceable, Unmet};
 use crate::host::HostFacts;
 use crate::plan::{Act, Insistence, Limit, Plan, Promise, Shortfall, Step};
 use ringfence_model::confinement::{EnvVar, NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
 use ringfence_model::limits::Limits;
 use ringfence_model::mode::GitAccess;
-use ringfence_model::units::Span;
 use ringfence_model::{Confinement, Origin, OsText};
 
 use Insistence::Must;
@@ -139,10 +138,6 @@ fn native(kind: &str, lines: &[&str], promise: Promise, origin: &Origin, proof: 
     step(Act::Native { kind: kind.to_owned(), lines }, promise, Must, origin, proof)
 }
 
-fn millis(span: Span) -> u64 {
-    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The job, with those limits that it holds itself.
 fn job(limits: &Limits) -> Step {
     let mut lines: Vec<String> = JOB_LINES.iter().map(|line| (*line).to_owned()).collect();
@@ -195,13 +190,7 @@ fn access(wish: &Confinement, plan: &mut Plan) {
 fn unmet(wish: &Confinement) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     let mut add = |promise, what: String, why: &str, remedy: &str, origin: &Origin| {
-        unmet.push(Unmet {
-            promise: Some(promise),
-            what,
-            why: why.to_owned(),
-            remedy: remedy.to_owned(),
-            origin: origin.clone(),
-        });
+        unmet.push(common::unmet(promise, what, why, remedy, origin));
     };
     const READS: &str = "a restricted token reads whatever the user can read";
     for denied in &wish.reads.denied {

@@ -8,6 +8,7 @@ mod limits;
 pub(crate) mod ops;
 pub(crate) mod perform;
 mod prepared;
+mod quiet;
 pub mod seam;
 mod spawn;
 mod supervise;

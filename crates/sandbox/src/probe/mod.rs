@@ -40,6 +40,7 @@ pub mod surroundings;
 mod yama;
 
 #[cfg(target_os = "linux")]
+pub(crate) use quick::cgroup_for;
 pub use quick::{quick, quick_for};
 
 /// One thing that was looked at.

@@ -5,7 +5,7 @@
 
 use crate::host::{HostFacts, LinuxFacts, System, Tried};
 use crate::sys::{process, security};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Facts for a start on this machine.
 #[must_use]
@@ -40,12 +40,15 @@ pub fn quick() -> HostFacts {
 #[must_use]
 pub fn quick_for(wish: &ringfence_model::Confinement) -> HostFacts {
     let mut facts = quick();
-    if (wish.limits.memory.is_some() || wish.limits.processes.is_some())
-        && let Some(linux) = &mut facts.linux
-    {
-        linux.cgroup = super::cgroup::quick();
+    if let Some(linux) = &mut facts.linux {
+        linux.cgroup = cgroup_for(wish);
     }
     facts
+}
+
+/// The control group that this wish needs, if one can be had.
+pub(crate) fn cgroup_for(wish: &ringfence_model::Confinement) -> Option<PathBuf> {
+    (wish.limits.memory.is_some() || wish.limits.processes.is_some()).then(super::cgroup::quick).flatten()
 }
 
 fn since(kernel: (u32, u32), first: (u32, u32)) -> Tried {

@@ -5,6 +5,7 @@
 
 mod git;
 mod grid;
+mod watch;
 
 use ringfence_model::confinement::{
     Confinement, DeniedRead, EnvVar, NetworkWish, PathPattern, Protected, ReadBase, Reads, Tmp, UnixSockets,

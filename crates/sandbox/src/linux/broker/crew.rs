@@ -2,7 +2,8 @@
 
 use super::serve;
 use super::shared::Shared;
-use crate::sys::{peek, signal};
+use crate::linux::quiet;
+use crate::sys::peek;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 /// Workers of one broker: calls of many threads are answered side by side, and what may wait is handed on.
 const WORKERS: usize = 3;
-const STACK: usize = 256 << 10;
+const NAME: &str = "ringfence-broker";
 /// How long a worker that waits for callers is left to notice that they are all gone.
 const PATIENCE: Duration = Duration::from_micros(200);
 
@@ -27,7 +28,7 @@ impl First {
     pub(super) fn hire() -> io::Result<Self> {
         let (orders, order) = mpsc::channel::<Arc<Shared>>();
         let (ready, able) = mpsc::channel();
-        let handle = spawn(move || {
+        let handle = quiet::thread(NAME, move || {
             let _ = ready.send(serve::become_worker().map(|()| peek::gettid()));
             drop(ready);
             // Without an order, there is nobody to work for.
@@ -107,7 +108,7 @@ impl Crew {
         let theirs = Arc::clone(shared);
         let thread = Arc::new(AtomicU32::new(0));
         let name = Arc::clone(&thread);
-        let made = spawn(move || {
+        let made = quiet::thread(NAME, move || {
             let able = serve::become_worker();
             name.store(peek::gettid(), Ordering::Release);
             if able.is_ok() {
@@ -139,13 +140,4 @@ impl Crew {
             let _ = member.handle.join();
         }
     }
-}
-
-/// A thread that gets none of the signals that the supervisor is sent: those are its own to pass on, and a worker that
-/// didn't block them would be taken down, and the whole process with it.
-fn spawn(act: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let mask = signal::set_mask(signal::ALL);
-    let made = std::thread::Builder::new().name("ringfence-broker".to_owned()).stack_size(STACK).spawn(act);
-    signal::set_mask(mask);
-    made
 }

@@ -107,7 +107,8 @@ impl Broker for super::Broker {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Vec<Denial> {
+    fn finish(mut self: Box<Self>) -> Vec<Denial> {
+        self.end_watch();
         self.denials()
     }
 }

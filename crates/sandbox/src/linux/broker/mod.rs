@@ -37,6 +37,7 @@ mod terminal;
 pub mod trap;
 mod wait;
 mod walk;
+mod watch;
 
 use crate::sys::notify;
 pub use factory::Factory;
@@ -52,6 +53,7 @@ use std::sync::atomic::Ordering;
 /// A broker at work.
 pub struct Broker {
     shared: Arc<Shared>,
+    watch: Option<watch::Watch>,
 }
 
 /// A broker whose rules are open, but which has no listener yet.
@@ -111,8 +113,9 @@ impl Enlisted {
             ending: false.into(),
             crew: crew::Crew::default(),
         });
+        let watch = watch::Watch::start(&shared)?;
         self.worker.start(&shared);
-        Ok(Broker { shared })
+        Ok(Broker { shared, watch })
     }
 }
 
@@ -121,6 +124,13 @@ impl Broker {
     #[must_use]
     pub fn denials(&self) -> Vec<Denial> {
         self.shared.record.denials()
+    }
+
+    /// Takes the last look at what is only watched.
+    fn end_watch(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.finish();
+        }
     }
 
     /// How many further refusals weren't kept.
@@ -132,6 +142,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        self.end_watch();
         self.shared.ending.store(true, Ordering::Release);
         self.shared.crew.dismiss();
     }

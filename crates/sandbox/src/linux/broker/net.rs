@@ -11,7 +11,7 @@ use super::socket::family;
 use crate::sys::address as socket;
 use ringfence_model::{DenialKind, Origin};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, getsockname, sockopt};
+use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -48,8 +48,17 @@ fn is_loopback(address: IpAddr) -> bool {
     }
 }
 
+/// What an address is given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `connect`.
+    Connect,
+    /// A message to it.
+    Send,
+}
+
 /// Whether connecting or sending to `address` must be refused.
-pub(super) fn judge(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result<Option<Refusal>, Errno> {
+pub(super) fn judge(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8], way: Way) -> Result<Option<Refusal>, Errno> {
     let Some(loopback) = &job.rules().plan.loopback else { return Ok(None) };
     let domain = sockopt::socket_domain(taken)?;
     if domain == AddressFamily::NETLINK {
@@ -60,10 +69,16 @@ pub(super) fn judge(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Resul
         return Ok(None);
     }
     let Some(target) = parse(address) else { return Ok(Some(refusal(loopback))) };
-    let known = loopback.every_port.value
-        || loopback.ports.contains(&target.port())
-        || job.shared.inside.has_port(target.port());
+    if way == Way::Connect && is_proxy(loopback, target) && sockopt::socket_type(taken)? == SocketType::STREAM {
+        return Ok(None);
+    }
+    let known = loopback.every_port.value || job.shared.inside.has_port(target.port());
     Ok((!is_loopback(target.ip()) || !known).then(|| refusal(loopback)))
+}
+
+/// Whether the proxy listens at this address: this very one, no other spelling of loopback.
+fn is_proxy(loopback: &Loopback, target: SocketAddr) -> bool {
+    target.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) && loopback.ports.contains(&target.port())
 }
 
 fn refusal(loopback: &Loopback) -> Refusal {
@@ -71,7 +86,11 @@ fn refusal(loopback: &Loopback) -> Refusal {
         errno: Errno::ACCESS,
         kind: DenialKind::Network,
         rule: "network-off",
-        origin: Origin::builtin("network is off"),
+        origin: Origin::builtin(if loopback.ports.is_empty() {
+            "network is off"
+        } else {
+            "network goes only through the proxy"
+        }),
         allow_with: if loopback.every_port.value {
             vec!["--network on".to_owned()]
         } else {
@@ -200,6 +219,24 @@ mod tests {
             ("fe80::1", false),
         ] {
             assert_eq!(is_loopback(text.parse().unwrap()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn net_06_the_proxy_is_one_address_and_no_other_spelling_of_it() {
+        let every_port = ringfence_model::Sourced::new(false, Origin::builtin("test"));
+        let loopback = Loopback { every_port, ports: vec![3128] };
+        for (text, wanted) in [
+            ("127.0.0.1:3128", true),
+            ("127.0.0.1:3129", false),
+            ("127.0.0.2:3128", false),
+            ("0.0.0.0:3128", false),
+            ("[::1]:3128", false),
+            ("[::ffff:127.0.0.1]:3128", false),
+            ("[::]:3128", false),
+            ("10.0.0.1:3128", false),
+        ] {
+            assert_eq!(is_proxy(&loopback, text.parse().unwrap()), wanted, "{text}");
         }
     }
 

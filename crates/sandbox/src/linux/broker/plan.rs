@@ -53,6 +53,9 @@ pub struct BrokerPlan {
     pub also_writable: Vec<AbsPath>,
     /// Islands in the roots.
     pub protected: Vec<Protected>,
+    /// Protected names that don't exist, whose being made is only noticed and undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Protected>,
     /// Further directories that keep their names. A mount on a directory holds that only for those in the same mount
     /// namespace, which the broker isn't.
     pub pinned: Vec<AbsPath>,
@@ -139,6 +142,7 @@ impl BrokerPlan {
             roots: Vec::new(),
             also_writable: Vec::new(),
             protected: Vec::new(),
+            watched: Vec::new(),
             pinned: Vec::new(),
             only: Vec::new(),
             denied: Vec::new(),
@@ -164,7 +168,7 @@ impl BrokerPlan {
         }
         broker.traps.names |= !broker.protected.is_empty() || !broker.only.is_empty() || !broker.denied.is_empty();
         // A mount on a single file goes when the host replaces the file.
-        broker.traps.writes |= single_files || !broker.only.is_empty();
+        broker.traps.writes |= (single_files && broker.watched.is_empty()) || !broker.only.is_empty();
         // A read-only mount lets FIFOs be written into; without Landlock nobody else stops that.
         broker.traps.writes |= !plan.steps.iter().any(|step| matches!(step.act, Act::Landlock { .. }));
         broker.traps.removals |= !broker.only.is_empty();
@@ -178,8 +182,8 @@ impl BrokerPlan {
             broker.traps.processes = true;
             broker.traps.datagrams |= broker.loopback.is_some();
         }
-        // Which sockets were made inside is known by their being bound.
-        broker.traps.names |= broker.traps.unix;
+        // What mounts refuse is explained by who is asked about names; a watch is had for not being asked.
+        broker.traps.names |= broker.traps.unix && broker.watched.is_empty();
         Some(broker)
     }
 
@@ -192,6 +196,10 @@ impl BrokerPlan {
         match wish {
             Brokered::ProtectedName { path, present, reason } => {
                 protect(path, present.then_some(FileKind::Other), reason.clone());
+            }
+            Brokered::WatchedName { path, reason } => {
+                let (path, reason, origin) = (path.clone(), reason.clone(), step.origin.clone());
+                self.watched.push(Protected { path, found: None, reason, origin });
             }
             Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), Cow::Borrowed("read-only")),
             Brokered::Pin { path } => self.pinned.push(path.clone()),

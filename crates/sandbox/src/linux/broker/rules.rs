@@ -7,7 +7,7 @@ use super::fold::{fold, is_short_form};
 use super::lists::Lists;
 use super::place::{Place, file_id};
 use super::plan::{self, BrokerPlan, Holds};
-use ringfence_model::confinement::{DeniedRead, PathPattern, Protected};
+use ringfence_model::confinement::{DeniedRead, PathPattern, Protected, WritableRoot};
 use ringfence_model::facts::FileId;
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -64,6 +64,16 @@ struct Held {
     protected: usize,
 }
 
+/// `protected` as names below each root that it lies in.
+fn held_below(roots: &[WritableRoot], protected: &Protected, index: usize) -> Vec<Held> {
+    let below = roots.iter().enumerate().filter_map(|(root, opened)| {
+        let rest = protected.path.below(&opened.path)?;
+        let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
+        (!names.is_empty()).then_some(Held { root, names, protected: index })
+    });
+    below.collect()
+}
+
 struct Root {
     dir: OwnedFd,
     path: Vec<u8>,
@@ -78,6 +88,7 @@ pub struct Rules {
     pub plan: BrokerPlan,
     roots: Vec<Root>,
     held: Vec<Held>,
+    watched: Vec<Held>,
     /// Folded name → protected paths it occurs in, and at which depth.
     names: HashMap<Vec<u8>, Vec<(usize, usize)>>,
     /// Directories that must keep their name: roots, and what lies between a root and an outer one.
@@ -112,6 +123,7 @@ impl Rules {
         let mut rules = Self {
             roots: Vec::new(),
             held: Vec::new(),
+            watched: Vec::new(),
             names: HashMap::new(),
             pinned: Vec::new(),
             pinned_names: Vec::new(),
@@ -130,6 +142,9 @@ impl Rules {
         rules.pin()?;
         for index in 0..rules.plan.protected.len() {
             rules.hold(index);
+        }
+        for (index, watched) in rules.plan.watched.iter().enumerate() {
+            rules.watched.extend(held_below(&rules.plan.roots, watched, index).into_iter().next());
         }
         Ok(rules)
     }
@@ -165,17 +180,20 @@ impl Rules {
 
     fn hold(&mut self, index: usize) {
         let Some(protected) = self.plan.protected.get(index) else { return };
-        for (root, opened) in self.plan.roots.iter().enumerate() {
-            let Some(rest) = protected.path.below(&opened.path) else { continue };
-            let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
-            if names.is_empty() || opened.path == protected.path {
-                continue;
-            }
-            for (depth, name) in names.iter().enumerate() {
+        for held in held_below(&self.plan.roots, protected, index) {
+            for (depth, name) in held.names.iter().enumerate() {
                 self.names.entry(fold(name.as_bytes())).or_default().push((self.held.len(), depth));
             }
-            self.held.push(Held { root, names, protected: index });
+            self.held.push(held);
         }
+    }
+
+    /// Paths that are watched, with the root each lies in and its names below that.
+    pub(super) fn watches(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &[CString], &Protected)> {
+        self.watched.iter().filter_map(|held| {
+            let root = self.roots.get(held.root)?;
+            Some((root.dir.as_fd(), held.names.as_slice(), self.plan.watched.get(held.protected)?))
+        })
     }
 
     /// Whether any rule is about a name like this one.

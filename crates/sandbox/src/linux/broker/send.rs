@@ -61,7 +61,7 @@ fn send_to(
 /// Sends what was copied to the address that was copied, if it may be reached.
 fn transmit(job: &Job<'_, '_>, taken: &OwnedFd, data: &[u8], flags: i32, address: &[u8]) -> Result<Reply, Errno> {
     if !address.is_empty() {
-        if let Some(refusal) = net::judge(job, taken, address)? {
+        if let Some(refusal) = net::judge(job, taken, address, net::Way::Send)? {
             return Ok(job.refuse(refusal, "send", net::display(address).as_bytes()));
         }
         // Data along with a connection that isn't made yet.

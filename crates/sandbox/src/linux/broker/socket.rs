@@ -75,7 +75,7 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
         if !job.caller.alive() {
             return Ok(Reply::Later);
         }
-        if let Some(refusal) = net::judge(job, &taken, &address)? {
+        if let Some(refusal) = net::judge(job, &taken, &address, net::Way::Connect)? {
             return Ok(job.refuse(refusal, "connect", net::display(&address).as_bytes()));
         }
         net::bind_source(job, &taken, &address);

@@ -23,9 +23,15 @@ pub(super) fn open(job: &Job<'_, '_>, flags: OFlags, close_on_exec: bool) -> Res
     Ok(Reply::Descriptor(fd, close_on_exec))
 }
 
+/// The number of a pseudo-terminal: each of its major numbers stands for 256.
+fn pseudo(major: u32, minor: u32) -> Option<u32> {
+    (136..=143).contains(&major).then(|| (major - 136) * 256 + minor)
+}
+
 /// Whether this is a pseudo-terminal; whose, [`shared`] asks.
 pub(super) fn is_pseudo(stat: &rustix::fs::Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && (136..=143).contains(&major(stat.st_rdev))
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && pseudo(major(stat.st_rdev), minor(stat.st_rdev)).is_some()
 }
 
 /// Where terminals are shared with the host: opens those that are the caller's own or were made inside, remembers new ones,
@@ -47,7 +53,7 @@ pub(super) fn shared(
             Ok(Some(Reply::Descriptor(made, close_on_exec)))
         }
         (kind @ 136..=143, low) => {
-            let number = (kind - 136) * 256 + low;
+            let number = pseudo(kind, low).ok_or(Errno::NXIO)?;
             let encoded = (kind << 8) | (low & 0xff) | ((low & 0xfff00) << 12);
             let open = (0..3).filter_map(|fd| job.caller.descriptor(fd).ok());
             let own = job.shared.inside.has_terminal(number)
@@ -72,7 +78,7 @@ pub(super) fn shared(
 fn find(job: &Job<'_, '_>, (major_number, minor_number): (u32, u32), flags: OFlags) -> Result<OwnedFd, Errno> {
     let names: [String; 3] = match major_number {
         136..=143 => {
-            let number = (major_number - 136) * 256 + minor_number;
+            let number = pseudo(major_number, minor_number).ok_or(Errno::NXIO)?;
             [format!("dev/pts/{number}"), String::new(), String::new()]
         }
         4 if minor_number < 64 => [format!("dev/tty{minor_number}"), String::new(), String::new()],

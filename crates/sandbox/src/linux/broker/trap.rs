@@ -86,6 +86,9 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     if traps.names {
         open_bits |= CREATE;
         always(&mut rows, NAMES);
+    } else if traps.unix {
+        // Which sockets were made inside is known by their being bound; the file is made as the umask says.
+        always(&mut rows, &["bind", "umask"]);
     }
     if traps.writes {
         open_bits |= CREATE | WRITE;

@@ -1,6 +1,7 @@
 //! The relay: passes a command's output on and counts it. What goes beyond the limit is cut.
 
-use crate::sys::{fs, signal};
+use crate::linux::quiet;
+use crate::sys::fs;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -30,15 +31,11 @@ impl Relay {
         let (ended, ends) = io::pipe()?;
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&over);
-        // Signals are for the thread that supervises.
-        let mask = signal::set_mask(signal::ALL);
-        let thread =
-            std::thread::Builder::new().name("ringfence-output".to_owned()).stack_size(256 << 10).spawn(move || {
-                pass(ways, most, &seen);
-                drop(ends);
-            });
-        signal::set_mask(mask);
-        Ok(Self { ended: ended.into(), over, thread: Some(thread?) })
+        let thread = quiet::thread("ringfence-output", move || {
+            pass(ways, most, &seen);
+            drop(ends);
+        })?;
+        Ok(Self { ended: ended.into(), over, thread: Some(thread) })
     }
 
     pub(super) fn descriptor(&self) -> i32 {

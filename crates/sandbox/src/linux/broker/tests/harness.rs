@@ -34,6 +34,7 @@ impl Scratch {
             roots: Vec::new(),
             also_writable: Vec::new(),
             protected: Vec::new(),
+            watched: Vec::new(),
             pinned: Vec::new(),
             only: Vec::new(),
             denied: Vec::new(),
@@ -115,7 +116,8 @@ impl Scratch {
     }
 }
 
-/// The child's side: runs one scenario. Does nothing when it is run as a test by itself.
+/// The child's side: runs one scenario. It stays ignored: other tests execute this very binary with its name, under a filter,
+/// and it has nothing to do when it is run by itself.
 #[test]
 #[ignore = "the inside of other tests"]
 fn inside() {
