@@ -117,13 +117,13 @@ const GIT_TOP: &[&str] = &[
 const GIT_LOCKS_REFUSED: &[&str] = &["config.lock", "config.worktree.lock"];
 const GIT_INFO: &[&str] = &["exclude", "exclude.lock", "refs*", "sparse-checkout", "sparse-checkout.lock"];
 
-/// Whether a commit may write this path below a Git directory.
+/// Whether a commit may write this path below a Git directory; what belongs to other worktrees is none of its business.
 pub(super) fn commit_writes(below: &[u8]) -> bool {
     let matches = |names: &[&str], name: &[u8]| names.iter().any(|pattern| name_matches(pattern.as_bytes(), name));
     let mut parts = below.split(|byte| *byte == b'/');
     let first = parts.next().unwrap_or_default();
     let inside = first != b"info" || parts.next().is_none_or(|second| matches(GIT_INFO, second));
-    matches(GIT_TOP, first) && !matches(GIT_LOCKS_REFUSED, first) && inside
+    first != b"worktrees" && matches(GIT_TOP, first) && !matches(GIT_LOCKS_REFUSED, first) && inside
 }
 
 impl BrokerPlan {

@@ -212,6 +212,10 @@ fn send_messages(job: &Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i
             other => return other,
         };
         let length = u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes();
+        // Its number may be somebody else's by now.
+        if !job.caller.alive() {
+            return Ok(Reply::Later);
+        }
         peek::process_vm_writev(job.caller.thread, at + MESSAGE_SIZE, &length).map_err(|error| errno(&error))?;
         sent += 1;
     }
