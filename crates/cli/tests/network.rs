@@ -258,6 +258,24 @@ s = connect("127.0.0.1", PORT); s.sendall(REQUEST); print("without credential", 
 "#;
 
 #[test]
+fn net_01_the_proxy_is_reached_and_nothing_else_in_the_bwrap_tier() {
+    let test = "net_01_the_proxy_is_reached_and_nothing_else_in_the_bwrap_tier";
+    if !have(test, "curl") || !have(test, "bwrap") {
+        return;
+    }
+    let Some(world) = World::new(test, false) else { return };
+    let ringfence = program();
+    let ringfence = ringfence.to_str().unwrap();
+    for subcommand in ["sandbox", "run"] {
+        let curl = "for u in http://allowed.test/hello http://other.test/; do \
+                    curl -sm 20 -o body -w '%{http_code}\\n' $u; done; echo $RINGFENCE_SANDBOX; \
+                    curl -sm 20 --noproxy '*' http://allowed.test/hello && echo OUT";
+        let ran = world.in_world(&[ringfence, subcommand, "-c", "linux.backend=\"bwrap\"", "--", "sh", "-c", curl]);
+        assert_eq!(ran.out, "200\n403\nbwrap\n", "{subcommand}: {}", ran.err);
+    }
+}
+
+#[test]
 fn net_06_without_a_network_namespace_the_proxy_is_the_only_way() {
     let test = "net_06_without_a_network_namespace_the_proxy_is_the_only_way";
     if !have(test, "curl") {

@@ -80,7 +80,11 @@ impl Sandbox {
         broker: Option<Box<dyn BrokerFactory>>,
     ) -> Result<Running<'_>, StartError> {
         if self.plan.tier == Tier::Bwrap {
-            return self.lent()?.spawn(command, broker);
+            let lent = self.lent()?;
+            let mut running = lent.spawn(command, broker)?;
+            // What the proxy serves was made with the namespaces.
+            running.add_inlets(lent.inlets());
+            return Ok(running);
         }
         let began = Instant::now();
         let mut broker = match broker {

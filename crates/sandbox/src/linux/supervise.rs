@@ -305,6 +305,11 @@ impl<'p> Running<'p> {
         std::mem::take(&mut self.inlets)
     }
 
+    /// What was made for it before, for the proxy to serve.
+    pub(super) fn add_inlets(&mut self, made: Vec<(Inlet, OwnedFd)>) {
+        self.inlets.extend(made);
+    }
+
     /// Sends the command a signal.
     pub fn signal(&self, signal: i32) {
         say(&self.socket, word::SIGNAL, signal as u32);
