@@ -130,8 +130,7 @@ impl JsonApprover {
     #[cfg(unix)]
     #[must_use]
     pub fn over(answers: std::os::fd::OwnedFd, requests: std::os::fd::OwnedFd, timeout: Duration) -> Self {
-        let (answers, requests) = (Box::new(Descriptor(answers.into())), Box::new(Descriptor(requests.into())));
-        Self::with(answers, requests, Some(timeout), FRONT_END)
+        Self::between(answers, requests, timeout, FRONT_END)
     }
 
     /// As [`JsonApprover::over`], with another party at the other end, who is written another document.

@@ -505,10 +505,10 @@ fn streams_again(streams: &Streams) -> Option<Streams> {
 
 /// Starts the command under `plan`: these systems have one tier each. A run that has begun can't be cancelled there.
 #[cfg(any(target_os = "macos", windows))]
-fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
+fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
     if flow.on_start.is_some() {
         // Nothing is made inside that a proxy could serve.
-        return Err(PerformError::NoProxy { origin: wish.network.origin.clone() });
+        return Err(PerformError::NoProxy { origin: wishes.own.network.origin.clone() });
     }
     let Streams { stdin, stdout, stderr, signals } = flow.streams;
     let sandbox = Sandbox::new(plan)?;
@@ -517,6 +517,6 @@ fn start(plan: Plan, wish: &Confinement, argv: Vec<OsText>, flow: Flow<'_>) -> R
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
-fn start(_: Plan, _: &Confinement, _: Vec<OsText>, _: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
+fn start(_: Plan, _: &Wishes<'_>, _: Vec<OsText>, _: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
     Err(PerformError::NoEnforcer)
 }

@@ -41,6 +41,7 @@ mod yama;
 
 #[cfg(target_os = "linux")]
 pub(crate) use quick::cgroup_for;
+#[cfg(target_os = "linux")]
 pub use quick::{quick, quick_for};
 
 /// One thing that was looked at.
