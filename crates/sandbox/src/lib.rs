@@ -10,7 +10,6 @@ pub mod attack;
 mod child;
 pub mod compile;
 pub mod enforced;
-#[cfg(target_os = "linux")]
 pub mod fallback;
 pub mod host;
 #[cfg(target_os = "linux")]

@@ -32,6 +32,19 @@ impl Command {
             signals: Signals::Leave,
         }
     }
+
+    /// The same command once more; none where a stream can't be copied. A descriptor can be given to one attempt only, so
+    /// that what may be tried again keeps a copy.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn again(&self) -> Option<Self> {
+        Some(Self {
+            argv: self.argv.clone(),
+            stdin: self.stdin.again()?,
+            stdout: self.stdout.again()?,
+            stderr: self.stderr.again()?,
+            signals: self.signals,
+        })
+    }
 }
 
 /// Something made inside the sandbox's network that the proxy serves from outside.
@@ -82,6 +95,18 @@ pub enum Stdio {
     /// This descriptor.
     #[cfg(unix)]
     Descriptor(std::os::fd::OwnedFd),
+}
+
+impl Stdio {
+    #[cfg(target_os = "linux")]
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Inherit => Some(Self::Inherit),
+            Self::Null => Some(Self::Null),
+            Self::Piped => Some(Self::Piped),
+            Self::Descriptor(descriptor) => descriptor.try_clone().ok().map(Self::Descriptor),
+        }
+    }
 }
 
 /// The supervisor's ends of pipes.

@@ -43,25 +43,21 @@ pub fn start(ready: &Ready, wish: &mut Confinement, ignore_user: bool) -> Result
     Ok(managed)
 }
 
-/// Has the proxy listen on the machine's loopback, for a tier that has none of its own.
+/// The wish of a sandbox that shares the machine's network: the proxy listens on the machine's loopback.
 #[cfg(feature = "proxy")]
-pub fn share(network: Option<&mut Managed>, wish: &mut Confinement) -> Result<(), Failure> {
-    let Some(network) = network else { return Ok(()) };
-    network.listen_on_host(&mut wish.network.value).map_err(|error| Failure::from_error(&error))?;
-    network.complete(wish);
-    Ok(())
+pub fn share(network: Option<&mut Managed>, own: &Confinement) -> Result<Confinement, Failure> {
+    let mut wish = own.clone();
+    if let Some(network) = network {
+        network.listen_on_host(&mut wish.network.value).map_err(|error| Failure::from_error(&error))?;
+        network.complete(&mut wish);
+    }
+    Ok(wish)
 }
 
 /// Nothing to share.
 #[cfg(not(feature = "proxy"))]
-pub fn share(_: Option<&mut Managed>, _: &mut Confinement) -> Result<(), Failure> {
-    Ok(())
-}
-
-/// Whether it listens there.
-pub fn is_shared(wish: &Confinement) -> bool {
-    use ringfence_model::confinement::{NetworkWish, ProxyListeners};
-    matches!(wish.network.value, NetworkWish::Proxy { listeners: ProxyListeners::Host, .. })
+pub fn share(_: Option<&mut Managed>, own: &Confinement) -> Result<Confinement, Failure> {
+    Ok(own.clone())
 }
 
 /// A run that needs the proxy is refused in a build without it.

@@ -28,9 +28,10 @@ mod session;
 mod status;
 mod trust;
 
-use crate::args::Command;
-#[cfg(not(target_os = "linux"))]
-use crate::out::Failure;
+use crate::args::{Command, RunArgs};
+use crate::out::{Failure, notices};
+use crate::start::{self, More, Ready};
+use ringfence_model::Confinement;
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
@@ -50,8 +51,20 @@ pub fn begin_ahead() -> Option<Ahead> {
     None
 }
 
+/// What `sandbox` begins with: settings resolved, notices told, and the confinement that they ask for.
+fn begin(args: &RunArgs) -> Result<(Ready, Confinement), Failure> {
+    let mut more = vec![More::Env(&args.environment)];
+    more.extend(args.timeout.as_deref().map(More::Timeout));
+    let ready = start::ready(&args.shared, &more)?;
+    if !args.shared.json {
+        notices::print(&start::notices(&ready));
+    }
+    let wish = start::confinement(&ready, args.keep_background)?;
+    Ok((ready, wish))
+}
+
 /// Shows what `sandbox` would do; nothing runs.
-fn dry_run(args: &crate::args::RunArgs) -> Result<ExitCode, crate::out::Failure> {
+fn dry_run(args: &RunArgs) -> Result<ExitCode, Failure> {
     #[cfg(target_os = "linux")]
     return run::sandbox(args, None);
     #[cfg(not(target_os = "linux"))]

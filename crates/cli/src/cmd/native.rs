@@ -1,9 +1,8 @@
 //! `ringfence sandbox -- COMMAND…` on systems with one tier of their own: macOS, Windows.
 
-use super::ended;
+use super::{begin, ended, plan};
 use crate::args::RunArgs;
-use crate::out::{Failure, notices, report};
-use crate::start::{self, More};
+use crate::out::{Failure, report};
 use ringfence_model::OsText;
 use ringfence_model::confinement::NetworkWish;
 use ringfence_sandbox::{Command, Options, Sandbox, Signals, compile, probe};
@@ -11,22 +10,16 @@ use std::process::ExitCode;
 
 /// Runs the command in the sandbox that settings resolve to.
 pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let mut more = vec![More::Env(&args.environment)];
-    more.extend(args.timeout.as_deref().map(More::Timeout));
-    let ready = start::ready(&args.shared, &more)?;
-    if !args.shared.json {
-        notices::print(&start::notices(&ready));
-    }
-    let wish = start::confinement(&ready, args.keep_background)?;
+    let (ready, wish) = begin(args)?;
     if matches!(wish.network.value, NetworkWish::Proxy { .. }) && !args.dry_run {
         return Err(Failure::new("the managed network isn't there on this system yet")
             .origin(wish.network.origin)
             .hint("`-c features.network_proxy=false` runs without network"));
     }
-    let plan = compile(&wish, &probe::survey().facts, &Options::default())
-        .map_err(|error| super::plan::unenforceable(&error))?;
+    let plan =
+        compile(&wish, &probe::survey().facts, &Options::default()).map_err(|error| plan::unenforceable(&error))?;
     if args.dry_run {
-        return super::plan::show(&plan, &args.command, args.shared.json);
+        return plan::show(&plan, &args.command, args.shared.json);
     }
     let target = report::Target::open(args.report.as_deref())?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();

@@ -51,20 +51,19 @@ mod with_proxy {
                 private: self.private_directory(),
             };
             let Some(managed) = Managed::start(&wish.network.value, network)? else {
-                return self.perform_wish(authorization, &Wishes::one(wish), flow);
+                return self.perform_wish(authorization, &Wishes::one(&wish), flow);
             };
             managed.complete(&mut wish);
             // Where a sandbox shares the machine's network, the proxy listens there before the command starts.
             let managed = Mutex::new(managed);
-            let shared = wish.clone();
             let share = || {
-                let mut wish = shared.clone();
+                let mut wish = wish.clone();
                 let mut managed = managed.lock().unwrap_or_else(PoisonError::into_inner);
                 managed.listen_on_host(&mut wish.network.value)?;
                 managed.complete(&mut wish);
                 Ok(wish)
             };
-            let wishes = Wishes { own: wish, shared: Some(&share) };
+            let wishes = Wishes { own: &wish, shared: Some(&share) };
             let failed: Mutex<Option<NetworkError>> = Mutex::new(None);
             let served = &managed;
             let kept = &failed;

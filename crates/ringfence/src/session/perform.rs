@@ -6,20 +6,19 @@ use ringfence_model::action::Action;
 use ringfence_model::confinement::{EnvVar, NetworkWish};
 use ringfence_model::event::What;
 use ringfence_model::glob::name_matches;
-#[cfg(target_os = "linux")]
-use ringfence_model::mode::Backend;
 use ringfence_model::mode::Tier;
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::verdict::Instead;
 use ringfence_model::{Confinement, Denial, Evidence, Origin, OsText};
-use ringfence_sandbox::host::HostFacts;
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
-use ringfence_sandbox::{Command, Sandbox};
-use ringfence_sandbox::{Options, Outcome, Plan, Signals, StartError, Stdio, Unenforceable, compile};
-use std::sync::{Arc, Mutex, PoisonError};
-
+use ringfence_sandbox::Command;
 #[cfg(target_os = "linux")]
 use ringfence_sandbox::Killer;
+#[cfg(any(target_os = "macos", windows))]
+use ringfence_sandbox::Sandbox;
+use ringfence_sandbox::fallback::{self, Failed};
+use ringfence_sandbox::{Outcome, Plan, Signals, StartError, Stdio, Unenforceable};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why an authorized action wasn't performed, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +58,16 @@ pub enum PerformError {
     /// This system has no enforcer yet.
     #[error("commands can't be confined on this system")]
     NoEnforcer,
+}
+
+impl From<Failed<Self>> for PerformError {
+    fn from(failed: Failed<Self>) -> Self {
+        match failed {
+            Failed::Unenforceable(error) => Self::Unenforceable(error),
+            Failed::Start(error) => Self::Start(error),
+            Failed::Share(error) => error,
+        }
+    }
 }
 
 fn unmet(error: &Unenforceable) -> String {
@@ -196,7 +205,7 @@ impl Session {
     /// The plan of an authorized command on this host; nothing runs and nothing is consumed.
     pub fn plan(&self, authorization: &Authorization) -> Result<Plan, PerformError> {
         let wish = wish(&authorization.run.confinement, authorization.run.instead.as_ref());
-        compile(&wish, &host_facts(&wish), &Options::default()).map_err(PerformError::Unenforceable)
+        Ok(Wishes::one(&wish).plan()?)
     }
 
     /// Authorizes and performs a command, and once more outside or with more where the sandbox refused something and
@@ -250,7 +259,7 @@ impl Session {
         if matches!(wish.network.value, NetworkWish::Proxy { .. }) && flow.on_start.is_none() {
             return self.perform_managed(&authorization, wish, flow);
         }
-        self.perform_wish(&authorization, &Wishes::one(wish), flow)
+        self.perform_wish(&authorization, &Wishes::one(&wish), flow)
     }
 
     /// Compiles, records, runs and reports one command.
@@ -285,7 +294,7 @@ impl Session {
         let intent = What::Intent { act: authorization.action.display(), plan: Some(plan.id()) };
         self.record(&[self.event(&authorization.id, intent)]);
         let (plan, outcome) = start(plan, wishes, argv.clone(), flow)?;
-        let report = report(authorization, argv, &wishes.own, &plan, outcome);
+        let report = report(authorization, argv, wishes.own, &plan, outcome);
         let denied = |denial: &Denial| self.event(&authorization.id, What::Denied { denial: Box::new(denial.clone()) });
         self.record(&report.denials.iter().map(denied).collect::<Vec<_>>());
         Ok(report)
@@ -319,46 +328,7 @@ impl Session {
 }
 
 /// The wish of one command, and what it becomes where the sandbox shares the machine's network.
-pub(super) struct Wishes<'w> {
-    /// As it was decided.
-    pub(super) own: Confinement,
-    /// Has the proxy listen on the machine, and says so in the wish; none without a proxy.
-    pub(super) shared: Option<&'w Share<'w>>,
-}
-
-/// Makes the wish of a sandbox that shares the machine's network.
-pub(super) type Share<'w> = dyn Fn() -> Result<Confinement, PerformError> + 'w;
-
-impl Wishes<'_> {
-    pub(super) fn one(own: Confinement) -> Self {
-        Self { own, shared: None }
-    }
-
-    fn plan(&self) -> Result<Plan, PerformError> {
-        let host = host_facts(&self.own);
-        let compiled =
-            |wish: &Confinement| compile(wish, &host, &Options::default()).map_err(PerformError::Unenforceable);
-        let plan = compiled(&self.own)?;
-        match self.shared {
-            #[cfg(target_os = "linux")]
-            Some(share) if ringfence_sandbox::fallback::needs_shared_proxy(&self.own, &plan) => compiled(&share()?),
-            _ => Ok(plan),
-        }
-    }
-
-    /// What is tried after a tier that turned out not to hold, in two rounds: with the sandbox's own network, and where it
-    /// shares the machine's.
-    #[cfg(target_os = "linux")]
-    fn later(&self, tried: Tier, shares: bool) -> Result<Vec<Plan>, PerformError> {
-        use ringfence_sandbox::fallback::after;
-        match (shares, self.shared) {
-            (true, None) => Ok(Vec::new()),
-            (true, Some(share)) => after(&share()?, tried).map_err(PerformError::Unenforceable),
-            (false, Some(_)) => Ok(after(&self.own, tried).unwrap_or_default()),
-            (false, None) => after(&self.own, tried).map_err(PerformError::Unenforceable),
-        }
-    }
-}
+pub(super) type Wishes<'w> = fallback::Wishes<'w, PerformError>;
 
 /// Why [`Session::run`] has no report.
 #[derive(Debug, thiserror::Error)]
@@ -418,89 +388,24 @@ fn report(
     }
 }
 
-#[cfg(target_os = "linux")]
-fn host_facts(wish: &Confinement) -> HostFacts {
-    ringfence_sandbox::probe::quick_for(wish)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn host_facts(_: &Confinement) -> HostFacts {
-    ringfence_sandbox::probe::survey().facts
-}
-
 /// Starts the command under `plan`; where that tier turns out not to hold here and none was asked for by name, under those
 /// that remain. The plan that held comes back.
 #[cfg(target_os = "linux")]
 fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
-    let (tried, every_refusal) = (plan.tier, plan.every_refusal);
-    let Flow { streams, cancel, on_start } = flow;
-    let command = |streams: Streams| Command {
-        argv: argv.clone(),
-        stdin: streams.stdin,
-        stdout: streams.stdout,
-        stderr: streams.stderr,
-        signals: streams.signals,
-    };
-    let sandbox = Sandbox::new(plan)?;
-    // Streams may be descriptors, which only one attempt can have; so what can be tried again keeps copies.
-    let mut again = streams_again(&streams);
-    let (mut failure, mut on_start) = match run_in(&sandbox, command(streams), &cancel, on_start) {
-        Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
-        Err((error @ StartError::Tier { .. }, on_start)) if wishes.own.backend.value == Backend::Auto => {
-            (error, on_start)
+    let Flow { streams: Streams { stdin, stdout, stderr, signals }, cancel, mut on_start } = flow;
+    let command = Command { argv, stdin, stdout, stderr, signals };
+    let ran = wishes.start(plan, command, |sandbox, command| {
+        let mut running = sandbox.spawn(command, None)?;
+        cancel.begun(running.killer().ok());
+        if let Some(seen) = on_start.take() {
+            let inlets = running.inlets();
+            seen(Running { plan: sandbox.plan(), pipes: running.pipes(), inlets });
         }
-        Err((error, _)) => return Err(error.into()),
-    };
-    for shares in [false, true] {
-        for plan in wishes.later(tried, shares)? {
-            let Some(streams) = again.take() else { return Err(failure.into()) };
-            again = streams_again(&streams);
-            let sandbox = Sandbox::new(Plan { every_refusal, ..plan })?;
-            match run_in(&sandbox, command(streams), &cancel, on_start) {
-                Ok(outcome) => return Ok((sandbox.plan().clone(), outcome)),
-                Err((error @ StartError::Tier { .. }, seen)) => (failure, on_start) = (error, seen),
-                Err((error, _)) => return Err(error.into()),
-            }
-        }
-    }
-    Err(failure.into())
-}
-
-#[cfg(target_os = "linux")]
-fn run_in<'f>(
-    sandbox: &Sandbox,
-    command: Command,
-    cancel: &Cancel,
-    on_start: Option<OnStart<'f>>,
-) -> Result<Outcome, (StartError, Option<OnStart<'f>>)> {
-    let mut running = match sandbox.spawn(command, None) {
-        Ok(running) => running,
-        Err(error) => return Err((error, on_start)),
-    };
-    cancel.begun(running.killer().ok());
-    if let Some(seen) = on_start {
-        let inlets = running.inlets();
-        seen(Running { plan: sandbox.plan(), pipes: running.pipes(), inlets });
-    }
-    let outcome = running.wait();
-    cancel.begun(None);
-    Ok(outcome)
-}
-
-#[cfg(target_os = "linux")]
-fn streams_again(streams: &Streams) -> Option<Streams> {
-    let again = |stream: &Stdio| match stream {
-        Stdio::Inherit => Some(Stdio::Inherit),
-        Stdio::Null => Some(Stdio::Null),
-        Stdio::Piped => Some(Stdio::Piped),
-        Stdio::Descriptor(descriptor) => descriptor.try_clone().ok().map(Stdio::Descriptor),
-    };
-    Some(Streams {
-        stdin: again(&streams.stdin)?,
-        stdout: again(&streams.stdout)?,
-        stderr: again(&streams.stderr)?,
-        signals: streams.signals,
-    })
+        let outcome = running.wait();
+        cancel.begun(None);
+        Ok(outcome)
+    })?;
+    Ok(ran)
 }
 
 /// Starts the command under `plan`: these systems have one tier each. A run that has begun can't be cancelled there.

@@ -155,12 +155,7 @@ impl Session {
                 ..Streams::default()
             };
             let report = self
-                .perform_argv(
-                    authorization,
-                    &Wishes::one(wish.clone()),
-                    writer.to_vec(),
-                    Flow { streams, ..Flow::default() },
-                )
+                .perform_argv(authorization, &Wishes::one(wish), writer.to_vec(), Flow { streams, ..Flow::default() })
                 .map_err(ApplyError::Inside)?;
             output.seek(SeekFrom::Start(0)).map_err(failed)?;
             match apply::read_answer(&mut output) {

@@ -5,6 +5,7 @@
 //! tier is made from the facts by [`crate::host::HostFacts::tiers`].
 
 use crate::host::{HostFacts, System, Tried};
+use ringfence_model::Confinement;
 use serde::{Deserialize, Serialize};
 
 #[cfg(target_os = "linux")]
@@ -43,6 +44,18 @@ mod yama;
 pub(crate) use quick::cgroup_for;
 #[cfg(target_os = "linux")]
 pub use quick::{quick, quick_for};
+
+/// What a plan for `wish` is made from: on Linux what can be had without trying everything out, elsewhere all there is.
+#[must_use]
+pub(crate) fn facts_for(wish: &Confinement) -> HostFacts {
+    #[cfg(target_os = "linux")]
+    return quick_for(wish);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = wish;
+        survey().facts
+    }
+}
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
