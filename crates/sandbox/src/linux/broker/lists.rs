@@ -5,7 +5,7 @@
 
 use super::place::{Place, file_id};
 use super::plan::OnlyNames;
-use super::rules::{Deed, Refusal, is_below, open_any, open_dir};
+use super::rules::{Deed, Refusal, is_below, open_any, open_any_at, open_dir};
 use ringfence_model::DenialKind;
 use ringfence_model::facts::FileId;
 use ringfence_model::glob::name_matches;
@@ -127,9 +127,7 @@ impl Lists {
         if !lists.iter().any(asked) {
             return;
         }
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(parent.fd(), OsStr::from_bytes(name), flags, rustix::fs::Mode::empty());
-        let Ok(entry) = opened else { return };
+        let Ok(entry) = open_any_at(parent.fd(), OsStr::from_bytes(name)) else { return };
         let Ok(stat) = fstat(&entry) else { return };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.len() >= KEPT {

@@ -90,11 +90,7 @@ fn change(
     match look(job, target, operation) {
         Err(errno) => errno.into(),
         Ok(Looked::No(reply)) => reply,
-        Ok(Looked::May(file)) => {
-            let done = act(&file);
-            let _ = done == Err(Errno::ROFS) && job.note_mount(operation, &file.path, false);
-            done.into()
-        }
+        Ok(Looked::May(file)) => job.explained(act(&file), operation, &file.path).into(),
     }
 }
 

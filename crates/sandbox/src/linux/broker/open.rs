@@ -245,18 +245,12 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     if is_tmpfile(wish.flags) {
         job.wear_umask()?;
         let made = openat(&entry, ".", wish.ours(), Mode::from_raw_mode(wish.mode));
-        let fd = made.inspect_err(|errno| note(job, *errno, "create", &path))?;
+        let fd = job.explained(made, "create", &path)?;
         return Ok(Reply::Descriptor(fd, wish.close_on_exec()));
     }
     let opened = reopen(job.shared.proc.as_fd(), entry.as_fd(), wish.ours());
-    let fd = opened.inspect_err(|errno| note(job, *errno, "open for writing", &path))?;
+    let fd = job.explained(opened, "open for writing", &path)?;
     Ok(Reply::Descriptor(fd, wish.close_on_exec()))
-}
-
-fn note(job: &Job<'_, '_>, errno: Errno, operation: &str, path: &[u8]) {
-    if errno == Errno::ROFS {
-        job.note_mount(operation, path, false);
-    }
 }
 
 /// Opens the very file that `entry` is, with other flags.

@@ -523,7 +523,8 @@ fn short_depth(name: &[u8], held: &Held) -> Option<usize> {
     held.names.iter().position(|wanted| is_short_form(name, wanted.as_bytes()))
 }
 
-fn protected_path(protected: &Protected) -> Refusal {
+/// The refusal of whatever would change a protected path.
+pub(super) fn protected_path(protected: &Protected) -> Refusal {
     Refusal {
         errno: Errno::ACCESS,
         kind: DenialKind::ProtectedPath,
@@ -544,7 +545,12 @@ fn grant(protected: &Protected, path: &[u8]) -> String {
 }
 
 pub(super) fn open_any(path: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(open_any_at(rustix::fs::CWD, path.as_os_str())?)
+}
+
+/// What `name` in `dir` is, whatever it is: a link itself.
+pub(super) fn open_any_at(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 pub(super) fn open_dir(path: &Path) -> io::Result<OwnedFd> {

@@ -5,10 +5,9 @@
 //! Nothing is removed: who made it isn't known, and it may have been somebody outside.
 
 use super::fold::fold;
-use super::rules::{Refusal, Rules};
+use super::rules::{Refusal, Rules, protected_path};
 use super::shared::Shared;
 use crate::linux::quiet;
-use ringfence_model::DenialKind;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, openat, renameat_with, statat};
@@ -172,13 +171,7 @@ impl Rules {
             root,
             names,
             path: protected.path.as_path().as_os_str().as_bytes(),
-            refusal: Refusal {
-                errno: Errno::ACCESS,
-                kind: DenialKind::ProtectedPath,
-                rule: "protected-path",
-                origin: protected.origin.clone(),
-                allow_with: vec![format!("-c 'unprotected_paths=[\"{}\"]'", protected.path.display())],
-            },
+            refusal: protected_path(protected),
         })
     }
 }
