@@ -53,6 +53,7 @@ mod linux {
             "create, by bare name",
             "create, one directory down",
             "overwrite",
+            "create anew (O_EXCL)",
             "plain open",
         ];
         println!("{:<30} {:>9} {:>9} {:>9} {:>7}", "per call, median", "bare", "brokered", "more", "ratio");
@@ -136,6 +137,8 @@ mod linux {
         clear();
         results.push(each(|n| drop(std::fs::File::create(format!("d/{n}")))));
         results.push(each(|n| drop(std::fs::File::create(format!("d/{n}")))));
+        clear();
+        results.push(each(|n| drop(std::fs::File::create_new(format!("d/{n}")))));
         results.push(each(|n| drop(std::fs::File::open(format!("d/{n}")))));
         clear();
         let mut out = std::io::stdout();

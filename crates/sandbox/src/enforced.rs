@@ -49,6 +49,12 @@ pub struct Enforced {
 }
 
 impl Enforced {
+    /// That this became of `step`, which is the plan's `index`th.
+    #[must_use]
+    pub fn of(index: usize, step: &Step, result: StepResult) -> Self {
+        Self { index, promise: step.promise, origin: step.origin.clone(), result }
+    }
+
     /// As reports list it; none if it holds fully.
     #[must_use]
     pub fn not_held(&self) -> Option<NotHeld> {

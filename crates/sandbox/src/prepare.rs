@@ -3,6 +3,7 @@
 
 use crate::enforced::StartError;
 use crate::linux::ops::{DEVICES, From, Lenience, Op, Operation, Program, Slot};
+use crate::linux::systems;
 use crate::plan::{Act, Insistence, Plan, Step};
 use crate::sys::mount::Attributes;
 use ringfence_model::AbsPath;
@@ -266,10 +267,8 @@ impl Builder {
             kept.push((inner, from, tree));
         }
         let tree = self.slot();
-        let mode = if writable { "1777" } else { "0755" };
-        let options = vec![(c_string(b"mode")?, c_string(mode.as_bytes())?)];
-        let attributes = NO_SETUID | libc::MOUNT_ATTR_NODEV;
-        self.push(Op::NewFileSystem { to: tree, kind: c_string(b"tmpfs")?, options, attributes });
+        let system = if writable { &systems::OPEN } else { &systems::CLOSED };
+        self.push(Op::NewFileSystem { to: tree, system });
         // Before anything is mounted in it: kernels before 6.15 mount nothing on what isn't part of the tree yet.
         self.push(Op::Attach { tree, at });
         for (inner, from, copy) in kept {
@@ -325,9 +324,7 @@ impl Builder {
         }
         let per_command = std::mem::replace(&mut self.per_command, false);
         let tree = self.slot();
-        let options = vec![(c_string(b"mode")?, c_string(b"0755")?)];
-        let attributes = NO_SETUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
-        self.push(Op::NewFileSystem { to: tree, kind: c_string(b"tmpfs")?, options, attributes });
+        self.push(Op::NewFileSystem { to: tree, system: &systems::COVERS });
         self.push(Op::MakeFile { dir: tree, path: c_string(b"file")?, mode: 0, content: Vec::new() });
         self.push(Op::MakeDirectory { dir: tree, path: c_string(b"directory")?, mode: 0 });
         let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
@@ -345,10 +342,7 @@ impl Builder {
         let dev = c_string(b"/dev")?;
         let (at, tree) = (self.slot(), self.slot());
         self.push(Op::Open { to: at, from: From::Root, path: dev, expect: None });
-        let options = vec![(c_string(b"mode")?, c_string(b"0755")?)];
-        // Not `nodev`: the nodes bound into it keep the attributes of their own mounts.
-        let attributes = NO_SETUID | libc::MOUNT_ATTR_NOEXEC;
-        self.push(Op::NewFileSystem { to: tree, kind: c_string(b"tmpfs")?, options, attributes });
+        self.push(Op::NewFileSystem { to: tree, system: &systems::DEVICES });
         let console = self.terminal.take().map(|path| {
             let (from, copy) = (self.slot(), self.slot());
             self.push(Op::KeepTree { path, from, to: copy });
@@ -374,19 +368,10 @@ impl Builder {
             let (path, target) = (c_string(name.as_bytes())?, c_string(target.as_bytes())?);
             self.push(Op::MakeLink { dir: tree, path, target });
         }
-        for (name, kind, options) in [
-            ("pts", "devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")][..]),
-            ("shm", "tmpfs", &[("mode", "1777")][..]),
-        ] {
+        for (name, system) in [("pts", &systems::TERMINALS), ("shm", &systems::SHARED_MEMORY)] {
             let path = c_string(name.as_bytes())?;
             let inner = self.slot();
-            let options = options
-                .iter()
-                .filter(|(_, value)| !value.is_empty())
-                .map(|(key, value)| Ok((c_string(key.as_bytes())?, c_string(value.as_bytes())?)))
-                .collect::<Result<Vec<_>, StartError>>()?;
-            let attributes = NO_SETUID | (libc::MOUNT_ATTR_NOEXEC * u64::from(name == "pts"));
-            self.push(Op::NewFileSystem { to: inner, kind: c_string(kind.as_bytes())?, options, attributes });
+            self.push(Op::NewFileSystem { to: inner, system });
             self.push(Op::MakeDirectory { dir: tree, path: path.clone(), mode: 0o755 });
             if name == "shm" && self.masks {
                 // Kernels before 6.15 copy nothing from what isn't part of the tree either. Below this, nobody sees it.
@@ -404,8 +389,7 @@ impl Builder {
     fn own_proc(&mut self, read_only: &[AbsPath], masked: &[AbsPath]) -> Result<(), StartError> {
         let (at, tree) = (self.slot(), self.slot());
         self.push(Op::Open { to: at, from: From::Root, path: c_string(b"/proc")?, expect: None });
-        let attributes = NO_SETUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
-        self.push(Op::NewFileSystem { to: tree, kind: c_string(b"proc")?, options: Vec::new(), attributes });
+        self.push(Op::NewFileSystem { to: tree, system: &systems::PROCESSES });
         self.push(Op::Attach { tree, at });
         self.own.push(Own { path: abs("/proc")?, tree });
         let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };

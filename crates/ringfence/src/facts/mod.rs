@@ -227,7 +227,32 @@ impl Look<'_> {
 
 /// Resolves `path` through symbolic links. Every component must exist.
 pub(crate) fn resolve(path: &Path) -> io::Result<AbsPath> {
-    AbsPath::new(std::fs::canonicalize(path)?).map_err(|cause| io::Error::new(io::ErrorKind::InvalidInput, cause))
+    AbsPath::new(real_path(path)?).map_err(|cause| io::Error::new(io::ErrorKind::InvalidInput, cause))
+}
+
+/// As the standard library's, which asks about every component. The kernel knows the path of what is open.
+#[cfg(target_os = "linux")]
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    use rustix::fs::{CWD, Mode, OFlags, fstat, openat, readlink, stat};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStringExt;
+    let opened = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let known = readlink(format!("/proc/self/fd/{}", opened.as_raw_fd()), Vec::with_capacity(256));
+    let known = known.map(|known| PathBuf::from(OsString::from_vec(known.into_bytes())));
+    // What was removed, or is outside our root, has no path, though the kernel gives it one.
+    let same = |known: &PathBuf| {
+        let (there, meant) = (stat(known)?, fstat(&opened)?);
+        io::Result::Ok(known.is_absolute() && (there.st_dev, there.st_ino) == (meant.st_dev, meant.st_ino))
+    };
+    match known {
+        Ok(known) if same(&known).unwrap_or(false) => Ok(known),
+        _ => std::fs::canonicalize(path),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path)
 }
 
 /// Resolves the part of `path` that exists and keeps the rest as it is.
@@ -235,7 +260,7 @@ pub(crate) fn resolve_existing_part(path: &AbsPath) -> Result<AbsPath, StartErro
     let mut missing: Vec<OsString> = Vec::new();
     let mut at = path.clone();
     loop {
-        match std::fs::canonicalize(at.as_path()) {
+        match real_path(at.as_path()) {
             Ok(found) => {
                 let full = missing.iter().rev().fold(found, |dir, name| dir.join(name));
                 return AbsPath::new(full)

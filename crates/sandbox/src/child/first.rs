@@ -6,7 +6,7 @@ use super::shared::{Shared, done, phase, word};
 use super::talk::{fail, say, wait_for};
 use super::watch::watch;
 use crate::linux::ops::{Lenience, Op};
-use crate::linux::perform::{perform, slot};
+use crate::linux::perform::{fill, perform, slot};
 use crate::run::Inlet;
 use crate::sys::{Errno, clone, fs, process, security, signal, socket};
 use ringfence_model::transparent;
@@ -65,6 +65,10 @@ fn prepare(shared: &Shared) {
     let entered = enter(shared);
     let helper = entered.and_then(|()| start_helper(shared));
     let umask = process::umask(0);
+    if shared.makes_early {
+        wait_for(shared, phase::MAPPED);
+        shared.early.make();
+    }
     wait_for(shared, phase::WORK);
     if let Err(errno) = helper {
         fail(shared, u32::MAX, errno);
@@ -150,7 +154,13 @@ fn walk(shared: &Shared) {
         }
         let performed = match &operation.op {
             Op::JoinNetwork => join_network(shared),
-            op => perform(&shared.work().program, op),
+            op => match shared.early.take(op) {
+                Some((slot, made)) => {
+                    fill(&shared.work().program, slot, made);
+                    Ok(())
+                }
+                None => perform(&shared.work().program, op),
+            },
         };
         if let Err(errno) = performed {
             let missing = errno.is(libc::ENOENT) || errno.is(libc::ENOTDIR) || errno.is(libc::ELOOP);

@@ -2,6 +2,7 @@
 //! them beforehand.
 
 use crate::linux::ops::{Program, Slot};
+use crate::linux::systems::Early;
 use crate::sys::{process, signal};
 use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -142,6 +143,9 @@ pub(crate) struct Shared {
     pub adopts: bool,
     /// What the command leaves behind goes on all the same when it has ended by itself.
     pub spares: bool,
+    /// Process 1 makes file systems while it waits for its work.
+    pub makes_early: bool,
+    pub early: Early,
 
     /// Given when [`phase::WORK`] is reached.
     pub work: AtomicPtr<Work>,
@@ -179,6 +183,8 @@ impl Shared {
             enter_namespaces: 0,
             adopts: false,
             spares: false,
+            makes_early: false,
+            early: Early::new(),
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicPtr::new(std::ptr::null_mut()),

@@ -240,13 +240,7 @@ fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
 fn unmet(wish: &Confinement) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     let mut add = |promise, what: &str, why: &str, origin: &Origin| {
-        unmet.push(Unmet {
-            promise: Some(promise),
-            what: what.to_owned(),
-            why: why.to_owned(),
-            remedy: "remove it for this system".to_owned(),
-            origin: origin.clone(),
-        });
+        unmet.push(common::unmet(promise, what, why, "remove it for this system", origin));
     };
     if wish.tmp.value == Tmp::Private {
         add(Promise::PrivateTmp, "a private `/tmp`", "this system has no mounts of a run's own", &wish.tmp.origin);
@@ -260,7 +254,6 @@ fn unmet(wish: &Confinement) -> Vec<Unmet> {
     for (what, origin) in [
         ("the limit on memory", limits.memory.as_ref().map(|limit| &limit.origin)),
         ("the limit on processes", limits.processes.as_ref().map(|limit| &limit.origin)),
-        ("the limit on output", limits.output.as_ref().map(|limit| &limit.origin)),
     ] {
         if let Some(origin) = origin {
             add(Promise::Limits, what, whole_tree, origin);

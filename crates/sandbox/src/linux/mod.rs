@@ -12,6 +12,7 @@ mod quiet;
 pub mod seam;
 mod spawn;
 mod supervise;
+pub(crate) mod systems;
 mod terminal;
 
 pub use prepared::Prepared;

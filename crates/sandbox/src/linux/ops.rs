@@ -3,6 +3,7 @@
 //! A value of this module is built by `prepare`, before there is a child, and only read by `child`. Descriptors that
 //! come into being inside are numbered slots.
 
+use super::systems::FileSystem;
 use crate::sys::mount::Attributes;
 use ringfence_model::facts::FileId;
 use std::ffi::{CStr, CString};
@@ -60,7 +61,7 @@ pub(crate) enum Op {
     /// Puts a detached mount onto a path below a descriptor.
     AttachBelow { tree: Slot, dir: Slot, path: CString },
     /// Makes a new file system, detached.
-    NewFileSystem { to: Slot, kind: CString, options: Vec<(CString, CString)>, attributes: u64 },
+    NewFileSystem { to: Slot, system: &'static FileSystem },
     /// Makes a directory; that it exists is fine.
     MakeDirectory { dir: Slot, path: CString, mode: u32 },
     /// Makes a file with this content.
@@ -116,7 +117,7 @@ impl Op {
             Self::SetAttributes { .. } => "change attributes of mounts (`mount_setattr`)".to_owned(),
             Self::Attach { .. } => "attach a mount (`move_mount`)".to_owned(),
             Self::AttachBelow { path, .. } => format!("attach a mount at `{}` (`move_mount`)", show(path)),
-            Self::NewFileSystem { kind, .. } => format!("mount a new `{}`", show(kind)),
+            Self::NewFileSystem { system, .. } => format!("mount a new `{}`", show(&system.kind.to_owned())),
             Self::MakeDirectory { path, .. } => format!("make the directory `{}`", show(path)),
             Self::MakeFile { path, .. } => format!("make the file `{}`", show(path)),
             Self::MakeLink { path, .. } => format!("make the link `{}`", show(path)),

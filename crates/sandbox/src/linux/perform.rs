@@ -11,7 +11,8 @@ pub(crate) fn slot(program: &Program, slot: Slot) -> i32 {
     program.slots.get(slot.0).map_or(-1, |slot| slot.load(SeqCst))
 }
 
-fn fill(program: &Program, slot: Slot, fd: i32) {
+/// Puts a descriptor into a slot.
+pub(crate) fn fill(program: &Program, slot: Slot, fd: i32) {
     if let Some(slot) = program.slots.get(slot.0) {
         slot.store(fd, SeqCst);
     }
@@ -44,16 +45,7 @@ pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
         Op::SetAttributes { at, recursive, attributes } => mount::setattr(fd(*at), c"", *recursive, *attributes)?,
         Op::Attach { tree, at } => mount::attach(fd(*tree), fd(*at), c"")?,
         Op::AttachBelow { tree, dir, path } => mount::attach(fd(*tree), fd(*dir), path)?,
-        Op::NewFileSystem { to, kind, options, attributes } => {
-            let context = mount::fsopen(kind)?;
-            let made = options
-                .iter()
-                .try_for_each(|(key, value)| mount::fsconfig_string(context, key, value))
-                .and_then(|()| mount::fsconfig_create(context))
-                .and_then(|()| mount::fsmount(context, *attributes));
-            fs::close(context);
-            fill(program, *to, made?);
-        }
+        Op::NewFileSystem { to, system } => fill(program, *to, system.make()?),
         Op::MakeDirectory { dir, path, mode } => match fs::mkdirat(fd(*dir), path, *mode) {
             Err(errno) if errno.is(libc::EEXIST) => {}
             other => other?,

@@ -284,7 +284,7 @@ impl Ahead {
     pub fn begin() -> Option<Self> {
         let root = process::identity().0 == 0;
         let identity = if root { IdMap::All } else { IdMap::Own };
-        First::with(AHEAD, identity, Tier::Namespaces, false, None).ok().map(|first| Self { first })
+        First::with(AHEAD, identity, Tier::Namespaces, Role::Early, None).ok().map(|first| Self { first })
     }
 
     /// Whether a plan wants exactly these. Streams opened since then are unknown inside.
@@ -310,6 +310,17 @@ pub(super) struct Memory {
     pub stacks: Region,
     pub work: Option<Box<Work>>,
     pub launch: Option<Box<Launch>>,
+}
+
+/// What a process that holds the namespaces is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Process 1 of a command whose plan is known.
+    First,
+    /// Process 1 before the plan is known: it makes meanwhile what nearly every plan wants.
+    Early,
+    /// It starts a process 1 per command.
+    Keeper,
 }
 
 /// A first process, or a keeper, with all it uses.
@@ -347,14 +358,15 @@ impl First {
             flags &= !libc::CLONE_NEWPID;
         }
         let lent = if plan.tier == Tier::Bwrap { Some(super::lend::user_namespace(plan)?) } else { None };
-        Self::with(flags, identity.unwrap_or(IdMap::Own), plan.tier, keep, lent)
+        let role = if keep { Role::Keeper } else { Role::First };
+        Self::with(flags, identity.unwrap_or(IdMap::Own), plan.tier, role, lent)
     }
 
     fn with(
         namespaces: i32,
         identity: IdMap,
         tier: Tier,
-        keep: bool,
+        role: Role,
         lent: Option<OwnedFd>,
     ) -> Result<Self, StartError> {
         let [ours, theirs] = socket::pair().map_err(|errno| supervisor("make a socket pair", errno))?;
@@ -366,6 +378,7 @@ impl First {
         let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
         shared.adopts = adopts(tier);
         shared.spares = tier == Tier::Unconfined;
+        shared.makes_early = role == Role::Early;
         let mut now = namespaces & !shared.helper_namespaces;
         if let Some(lent) = &lent {
             shared.enter = lent.as_raw_fd();
@@ -378,7 +391,7 @@ impl First {
         let mask = signal::set_mask(signal::ALL);
         let mut pidfd = -1;
         let flags = libc::CLONE_VM | libc::CLONE_PIDFD | now;
-        let started = child::start(&shared, keep, stacks.address(STACK), flags, &mut pidfd);
+        let started = child::start(&shared, role == Role::Keeper, stacks.address(STACK), flags, &mut pidfd);
         signal::set_mask(mask);
         let refused = |what: &str, cause: io::Error| StartError::Tier {
             tier,

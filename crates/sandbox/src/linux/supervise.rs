@@ -258,7 +258,7 @@ impl<'p> Running<'p> {
                     },
                     _ => StepResult::Held,
                 };
-                Enforced { index, promise: step.promise, origin: step.origin.clone(), result }
+                Enforced::of(index, step, result)
             })
             .collect()
     }

@@ -92,7 +92,7 @@ impl Sandbox {
         start.envs(self.plan.environment.iter().map(|var| (var.name.as_os_str(), var.value.as_os_str())));
         start.stdin(stream(command.stdin)).stdout(stream(command.stdout)).stderr(stream(command.stderr));
         start.process_group(0);
-        let limits = self.limits().filter_map(resource).collect();
+        let limits = self.plan.limits().filter_map(resource).collect();
         sys::before_exec(&mut start, Start { limits, terminal: terminal.map(Terminal::number) });
         start.spawn().map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound if self.plan.tier == Tier::Unconfined => {
@@ -108,19 +108,13 @@ impl Sandbox {
         })
     }
 
-    fn limits(&self) -> impl Iterator<Item = Limit> + '_ {
-        self.plan.steps.iter().filter_map(|step| match step.act {
-            Act::Limit { limit } => Some(limit),
-            _ => None,
-        })
-    }
-
     fn limit<T>(&self, find: impl Fn(Limit) -> Option<T>) -> Option<T> {
-        self.limits().find_map(find)
+        self.plan.limits().find_map(find)
     }
 
     fn exit(&self, status: ExitStatus, timed_out: bool) -> Exit {
         let kinds: Vec<LimitKind> = self
+            .plan
             .limits()
             .filter_map(|limit| match limit {
                 Limit::CpuTime(_) => Some(LimitKind::CpuTime),
@@ -132,12 +126,7 @@ impl Sandbox {
     }
 
     fn enforced(&self) -> Vec<Enforced> {
-        let held = |(index, step): (usize, &crate::plan::Step)| Enforced {
-            index,
-            promise: step.promise,
-            origin: step.origin.clone(),
-            result: StepResult::Held,
-        };
+        let held = |(index, step)| Enforced::of(index, step, StepResult::Held);
         self.plan.steps.iter().enumerate().map(held).collect()
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::host::{HostFacts, LinuxFacts, System, Tried};
 use crate::sys::{process, security};
+use ringfence_model::mode::Backend;
 use std::path::{Path, PathBuf};
 
 /// Facts for a start on this machine.
@@ -31,17 +32,21 @@ pub fn quick() -> HostFacts {
             procfs: Path::new("/proc/self/ns").exists(),
             yama: None,
         }),
-        bwrap: super::bwrap::quick(),
+        bwrap: None,
         container: None,
     }
 }
 
-/// The same, with what only this wish needs: a control group is looked for where memory or processes are limited.
+/// The same, with what only this wish needs: a control group is looked for where memory or processes are limited, and
+/// `bwrap` where its tier may be the one.
 #[must_use]
 pub fn quick_for(wish: &ringfence_model::Confinement) -> HostFacts {
     let mut facts = quick();
-    if let Some(linux) = &mut facts.linux {
-        linux.cgroup = cgroup_for(wish);
+    let Some(linux) = &mut facts.linux else { return facts };
+    linux.cgroup = cgroup_for(wish);
+    let known_to_fail = [&linux.mount_api, &linux.notification].into_iter().any(|tried| *tried != Tried::Works);
+    if wish.backend.value == Backend::Bwrap || (wish.backend.value == Backend::Auto && known_to_fail) {
+        facts.bwrap = super::bwrap::quick();
     }
     facts
 }

@@ -83,12 +83,7 @@ impl Sandbox {
                 remedy: String::new(),
                 cause,
             })?;
-            walk.enforced.push(Enforced {
-                index,
-                promise: step.promise,
-                origin: step.origin.clone(),
-                result: StepResult::Held,
-            });
+            walk.enforced.push(Enforced::of(index, step, StepResult::Held));
         }
         let (Some(token), Some(job)) = (&walk.token, &walk.job) else {
             return Err(StartError::Foreign { why: "it has no token or no job".to_owned() });

@@ -13,7 +13,7 @@ fn directory(scratch: &Scratch) -> Verdict {
     let secret = scratch.path("secret");
     let path = secret.display().to_string();
     let script = format!(
-        "cat {path}/key; ls -la {path}; cat /proc/self/root{path}/key; tar cf - {path}; ln {path}/key k; cat k; mv {path} s; cat s/key; cp -r {path} c; cat c/key"
+        "cat {path}/key; ls -la {path}; cat /proc/self/root{path}/key; tar cf - {path}; ln {path}/key k; cat k; mv {path} s; cat s/key; cp -r {path} c; cat c/key; chmod 700 c"
     );
     let seen = scratch.sh(scratch.wish().deny(&secret), &script)?;
     expect(!seen.out.contains("s3cret") && !seen.out.contains("key"), format!("a secret came out: {seen:?}"))?;

@@ -4,13 +4,13 @@ use super::call::At;
 use super::caller::errno;
 use super::place::file_id;
 use super::reply::{Job, Reply};
-use super::rules::{Answer, Deed, Refusal};
+use super::rules::{Answer, Deed, Refusal, open_any_at};
 use super::walk::{self, Named};
 use super::{net, wait};
 use crate::sys::{address as socket, notify, peek};
 use ringfence_model::confinement::UnixSockets;
 use ringfence_model::{DenialKind, Origin};
-use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, openat};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use std::ffi::{CString, OsStr};
@@ -225,8 +225,7 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
             let done = plain(&unix_address(&found.name));
             let _ = rustix::process::fchdir(&job.shared.proc);
             if done.is_ok() {
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                if let Ok(file) = openat(found.parent.fd(), OsStr::from_bytes(&found.name), flags, Mode::empty()) {
+                if let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name)) {
                     job.shared.inside.add_file(file);
                 }
             }
