@@ -224,10 +224,10 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
             rustix::process::fchdir(found.parent.fd())?;
             let done = plain(&unix_address(&found.name));
             let _ = rustix::process::fchdir(&job.shared.proc);
-            if done.is_ok() {
-                if let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name)) {
-                    job.shared.inside.add_file(file);
-                }
+            if done.is_ok()
+                && let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name))
+            {
+                job.shared.inside.add_file(file);
             }
             Ok(done.into())
         }
