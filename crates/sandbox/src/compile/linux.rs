@@ -372,7 +372,9 @@ fn shortfalls(wish: &Confinement, linux: &LinuxFacts, plan: &mut Plan) {
             origin: wish.mode.origin.clone(),
         });
     }
-    if wish.network.value == NetworkWish::On && linux.landlock_abi < 6 {
+    // Where sockets are brokered, so are those that have a name and no file.
+    let brokered = wish.unix_sockets != UnixSockets::Everything;
+    if wish.network.value == NetworkWish::On && linux.landlock_abi < 6 && !brokered {
         plan.not_held.push(Shortfall {
             promise: Promise::Ipc,
             weakened: false,

@@ -1,7 +1,7 @@
 //! What the broker holds, as a value: part of the plan, made by `compile`. Pure.
 
 use super::trap::Traps;
-use crate::plan::{Act, Brokered, Plan, Promise, Step};
+use crate::plan::{Act, Brokered, Namespace, Plan, Promise, Step};
 use ringfence_model::confinement::{DeniedRead, GitRole, PathPattern, Protected, UnixSockets, WritableRoot};
 use ringfence_model::facts::FileKind;
 use ringfence_model::glob::name_matches;
@@ -65,6 +65,9 @@ pub struct BrokerPlan {
     pub denied: Vec<DeniedRead>,
     /// Unix sockets made outside that may be reached.
     pub unix: UnixSockets,
+    /// The network is the host's, and with it the names of abstract unix sockets.
+    #[serde(default)]
+    pub shares_network: bool,
     /// Internet sockets: without a network namespace, only loopback ports that were bound inside.
     pub loopback: Option<Loopback>,
     /// Processes and threads at a time, with where that was set.
@@ -147,6 +150,7 @@ impl BrokerPlan {
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Everything,
+            shares_network: true,
             loopback: None,
             processes: None,
             cwd: plan.cwd.clone(),
@@ -157,6 +161,7 @@ impl BrokerPlan {
                 Act::WritableRoot { path, id } => {
                     broker.roots.push(WritableRoot { path: path.clone(), id: *id, origin: step.origin.clone() });
                 }
+                Act::Namespaces { kinds, .. } => broker.shares_network = !kinds.contains(&Namespace::Net),
                 Act::ReadOnlyPath { found, .. } => single_files |= *found != FileKind::Directory,
                 Act::LandlockRule { path, rights } if rights.iter().any(|right| right == "WRITE_FILE") => {
                     broker.also_writable.push(path.clone());

@@ -12,7 +12,7 @@ use ringfence_model::confinement::UnixSockets;
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, openat};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, getsockname, socketpair, sockopt};
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -87,7 +87,8 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
     match unix_name(&address)? {
         UnixName::None => connect_to(job, taken, address, None),
         UnixName::Abstract(name) => {
-            if job.rules().plan.loopback.is_some() && !job.shared.inside.has_name(&name) {
+            // The scope that Landlock has for such names binds the caller. It doesn't bind us, who connect for it.
+            if job.rules().plan.shares_network && !job.shared.inside.has_name(&name) {
                 let target = [b"@", name.get(1..).unwrap_or_default()].concat();
                 return Ok(job.refuse(made_outside(None), "connect", &target));
             }
@@ -169,6 +170,12 @@ fn remember_source(job: &Job<'_, '_>, taken: &OwnedFd) {
     net::remember_source(job.shared, taken);
 }
 
+/// The abstract name that the kernel chose for a socket, as addresses have it.
+fn given_name(taken: &OwnedFd) -> Option<Vec<u8>> {
+    let address = SocketAddrUnix::try_from(getsockname(taken).ok()?).ok()?;
+    Some([b"\0", address.abstract_name()?].concat())
+}
+
 /// `bind`.
 pub(super) fn bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Reply {
     perform_bind(job, fd, address, length).unwrap_or_else(Reply::Fail)
@@ -189,7 +196,16 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
         return Ok(net::bind(job, &taken, &address).into());
     }
     match unix_name(&address)? {
-        UnixName::None => Ok(plain(&address).into()),
+        UnixName::None => {
+            if !job.caller.alive() {
+                return Ok(Reply::Later);
+            }
+            let done = plain(&address);
+            if let Some(name) = given_name(&taken).filter(|_| done.is_ok()) {
+                job.shared.inside.add_name(name);
+            }
+            Ok(done.into())
+        }
         UnixName::Abstract(name) => {
             if !job.caller.alive() {
                 return Ok(Reply::Later);

@@ -39,6 +39,7 @@ impl Scratch {
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Only(Vec::new()),
+            shares_network: false,
             processes: None,
             loopback: None,
             cwd: ringfence_model::AbsPath::root(),
