@@ -239,6 +239,7 @@ impl Builder {
             | Act::WritablePath { .. }
             | Act::ProxyListener { .. }
             | Act::LandlockSiblings { .. }
+            | Act::LandlockSockets { .. }
             | Act::Seccomp { .. }
             | Act::DropPrivileges
             | Act::CloseDescriptors
@@ -496,6 +497,7 @@ pub(crate) mod names {
         "REFER",
         "TRUNCATE",
         "IOCTL_DEV",
+        crate::compile::landlock::RESOLVE_UNIX,
     ];
     const NETWORK: &[&str] = &["BIND_TCP", "CONNECT_TCP"];
     const SCOPES: &[&str] = &["ABSTRACT_UNIX_SOCKET", "SIGNAL"];

@@ -45,7 +45,7 @@ pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenfor
         ));
     }
     rules(wish, facts, &mut steps)?;
-    linux::brokered(wish, &mut steps);
+    linux::brokered(wish, facts, &mut steps);
     if wish.roots.is_empty() && !steps.iter().any(|step| matches!(step.act, Act::Broker(_))) {
         // Metadata of files outside is the broker's in any case.
         steps.push(step(

@@ -20,6 +20,17 @@ pub enum Holds {
     Everything,
 }
 
+/// Who keeps unix sockets made outside from being reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sockets {
+    /// The broker judges each connection, and there are no datagram sockets.
+    #[default]
+    Judged,
+    /// The kernel does, whoever connects or sends in whatever way. The broker's judgement explains.
+    Kernel,
+}
+
 /// A directory in which only some names may come into being or change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnlyNames {
@@ -65,6 +76,9 @@ pub struct BrokerPlan {
     pub denied: Vec<DeniedRead>,
     /// Unix sockets made outside that may be reached.
     pub unix: UnixSockets,
+    /// Who holds that.
+    #[serde(default)]
+    pub sockets: Sockets,
     /// The network is the host's, and with it the names of abstract unix sockets.
     #[serde(default)]
     pub shares_network: bool,
@@ -150,6 +164,7 @@ impl BrokerPlan {
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Everything,
+            sockets: Sockets::Judged,
             shares_network: true,
             loopback: None,
             processes: None,
@@ -188,7 +203,7 @@ impl BrokerPlan {
             broker.traps.datagrams |= broker.loopback.is_some();
         }
         // What mounts refuse is explained by who is asked about names; a watch is had for not being asked.
-        broker.traps.names |= broker.traps.unix && broker.watched.is_empty();
+        broker.traps.names |= broker.traps.connects && broker.watched.is_empty();
         Some(broker)
     }
 
@@ -209,9 +224,12 @@ impl BrokerPlan {
             Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), Cow::Borrowed("read-only")),
             Brokered::Pin { path } => self.pinned.push(path.clone()),
             Brokered::UnixSockets { allowed } => {
-                self.traps.unix = true;
-                let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
-                self.unix = UnixSockets::Only(listed);
+                self.traps.unix_datagrams = true;
+                self.sockets(allowed, step);
+            }
+            Brokered::RefusedSockets { allowed } => {
+                self.sockets = Sockets::Kernel;
+                self.sockets(allowed, step);
             }
             Brokered::DenyReadGlob { glob } => {
                 self.traps.reads = true;
@@ -231,6 +249,17 @@ impl BrokerPlan {
                 self.loopback = Some(Loopback { every_port, ports: ports.clone() });
             }
         }
+    }
+
+    fn sockets(&mut self, allowed: &[AbsPath], step: &Step) {
+        self.traps.connects = true;
+        let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
+        self.unix = UnixSockets::Only(listed);
+    }
+
+    /// Whether a connection can be left to the kernel, whatever the caller's memory says by then.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.sockets == Sockets::Kernel && self.loopback.is_none()
     }
 
     fn deny(&mut self, pattern: PathPattern, step: &Step) {
