@@ -2,8 +2,8 @@
 
 use super::Unenforceable;
 use super::common::{always, step};
-use crate::host::LinuxFacts;
-use crate::plan::{Act, Insistence, Promise, Step};
+use crate::host::{LinuxFacts, Tried};
+use crate::plan::{Act, Brokered, Insistence, Plan, Promise, Step};
 use ringfence_model::confinement::{ReadBase, Tmp, UnixSockets};
 use ringfence_model::{AbsPath, Confinement, Origin, Tier};
 
@@ -160,4 +160,29 @@ pub(super) fn steps(
         }
     }
     Ok(())
+}
+
+/// What gives something a name. Device nodes can't be made in any mode.
+const MAKING: &[&str] = &["MAKE_DIR", "MAKE_FIFO", "MAKE_REG", "MAKE_SOCK", "MAKE_SYM"];
+
+/// Takes the making of names from the rules where the broker, which isn't bound by them, makes everything: what it lets the
+/// command do itself can then open what is there, and make nothing.
+pub(super) fn leave_making_to_the_broker(linux: &LinuxFacts, plan: &mut Plan) {
+    let watched = plan.brokered().any(|(_, wish)| matches!(wish, Brokered::WatchedName { .. }));
+    let makes = |(step, wish): (&Step, &Brokered)| {
+        let asked = match wish {
+            Brokered::ProtectedName { .. } | Brokered::DenyReadGlob { .. } | Brokered::GitCommit { .. } => true,
+            Brokered::UnixSockets { .. } => !watched,
+            _ => false,
+        };
+        asked && step.insistence == Insistence::Must
+    };
+    if matches!(linux.notification, Tried::Fails { .. }) || !plan.brokered().any(makes) {
+        return;
+    }
+    for step in &mut plan.steps {
+        if let Act::LandlockRule { rights, .. } = &mut step.act {
+            rights.retain(|right| !MAKING.contains(&right.as_str()));
+        }
+    }
 }

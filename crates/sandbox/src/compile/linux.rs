@@ -58,6 +58,7 @@ pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
     brokered(wish, linux, &mut steps);
     rest(wish, host, linux, &mut steps);
     plan.steps = steps;
+    landlock::leave_making_to_the_broker(linux, &mut plan);
     common::limits(wish, host, &mut plan);
     common::environment(wish, &mut plan);
     shortfalls(wish, linux, &mut plan);

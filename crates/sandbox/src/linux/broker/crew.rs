@@ -1,5 +1,7 @@
-//! The workers of one broker: one to begin with, which every start waits for, and more once there is a call to answer.
+//! The workers of one broker: one to begin with, which every start waits for, and more that stand by once there is a call to
+//! answer.
 
+use super::relief::Relief;
 use super::serve;
 use super::shared::Shared;
 use crate::linux::quiet;
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Workers of one broker: calls of many threads are answered side by side, and what may wait is handed on.
+/// Workers of one broker: calls are answered side by side where one worker is held up, and what may wait is handed on.
 const WORKERS: usize = 3;
 const NAME: &str = "ringfence-broker";
 /// How long a worker that waits for callers is left to notice that they are all gone.
@@ -54,6 +56,8 @@ impl First {
 /// Who works for one broker.
 pub(super) struct Crew {
     hired: Mutex<Hired>,
+    /// Who of them answers.
+    pub(super) relief: Relief,
     /// Closed when the last worker has ended.
     ended: Mutex<Receiver<()>>,
 }
@@ -62,8 +66,6 @@ struct Hired {
     members: Vec<Member>,
     /// What every worker holds while it works; gone once nobody is hired any more.
     alive: Option<Sender<()>>,
-    /// So many workers are enough, or no more can be had.
-    full: bool,
 }
 
 struct Member {
@@ -73,7 +75,9 @@ struct Member {
 }
 
 impl Member {
-    fn interrupt(&self) {
+    /// Makes it see that the broker ends, whatever it waits for.
+    fn rouse(&self) {
+        self.handle.thread().unpark();
         let thread = self.thread.load(Ordering::Acquire);
         if thread != 0 && !self.handle.is_finished() {
             let _ = peek::interrupt(thread);
@@ -84,8 +88,8 @@ impl Member {
 impl Default for Crew {
     fn default() -> Self {
         let (alive, ended) = mpsc::channel();
-        let hired = Hired { members: Vec::new(), alive: Some(alive), full: false };
-        Self { hired: Mutex::new(hired), ended: Mutex::new(ended) }
+        let hired = Hired { members: Vec::new(), alive: Some(alive) };
+        Self { hired: Mutex::new(hired), relief: Relief::default(), ended: Mutex::new(ended) }
     }
 }
 
@@ -98,13 +102,12 @@ impl Crew {
         self.hired().alive.clone()
     }
 
-    /// Hires one more, since there are calls to answer; true if there will never be more. Only a worker calls it, so that
-    /// the new one is in the same Landlock domain.
+    /// Hires one more to stand by. Only a worker calls it, so that the new one is in the same Landlock domain.
     ///
     /// That none can be had is no failure: one worker answers everything, only more slowly.
-    pub(super) fn grow(shared: &Arc<Shared>) -> bool {
+    pub(super) fn grow(shared: &Arc<Shared>) {
         let mut hired = shared.crew.hired();
-        let (Some(alive), false) = (hired.alive.clone(), hired.full) else { return true };
+        let (Some(alive), false) = (hired.alive.clone(), hired.members.len() >= WORKERS) else { return };
         let theirs = Arc::clone(shared);
         let thread = Arc::new(AtomicU32::new(0));
         let name = Arc::clone(&thread);
@@ -112,16 +115,13 @@ impl Crew {
             let able = serve::become_worker();
             name.store(peek::gettid(), Ordering::Release);
             if able.is_ok() {
-                serve::work(&theirs);
+                serve::stand_by(&theirs);
             }
             drop(alive);
         });
-        match made {
-            Ok(handle) => hired.members.push(Member { handle, thread }),
-            Err(_) => hired.full = true,
+        if let Ok(handle) = made {
+            hired.members.push(Member { handle, thread });
         }
-        hired.full |= hired.members.len() >= WORKERS;
-        hired.full
     }
 
     /// Waits until all have ended, after [`Shared::ending`] was set.
@@ -129,7 +129,7 @@ impl Crew {
         self.hired().alive = None;
         loop {
             // Kernels before 6.11 leave a worker waiting for callers that are all gone.
-            self.hired().members.iter().for_each(Member::interrupt);
+            self.hired().members.iter().for_each(Member::rouse);
             let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected) {
                 break;

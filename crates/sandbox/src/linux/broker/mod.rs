@@ -3,7 +3,8 @@
 //! A command's filter (`trap`) stops calls that mounts and Landlock can't judge. A worker (`serve`) copies what the call
 //! points to (`caller`), finds the directory it means as the caller would (`walk`), judges the name (`rules`), performs the
 //! call on the descriptors it judged (`open`, `names`, `meta`, `socket`), and answers. It never tells the kernel to go on
-//! with memory the caller can change, unless the kernel's own rules hold whatever that memory says.
+//! with memory the caller can change, unless the kernel's own rules hold whatever that memory says: as for opens by a
+//! command whose Landlock rules let it make nothing. One worker waits for calls, others stand by (`relief`).
 //!
 //! Workers have no capabilities, and reach files by way of the caller's own root and directories, so its mounts bind them.
 //! Where Landlock stands in for mounts, the workers are inside the same Landlock domain as the caller: they must be started
@@ -27,6 +28,7 @@ mod place;
 pub mod plan;
 mod process;
 mod record;
+mod relief;
 mod reply;
 mod rules;
 mod send;

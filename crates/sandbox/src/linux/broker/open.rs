@@ -7,8 +7,12 @@ use super::reply::{Job, Reply};
 use super::rules::{Answer, Deed};
 use super::walk::{self, Found, Named};
 use super::{terminal, wait};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat, openat2};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat, openat2, statat,
+    unlinkat,
+};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -44,6 +48,21 @@ impl Wish {
         self.flags | OFlags::CLOEXEC | OFlags::NOCTTY
     }
 
+    /// Whether a file of this mode could be opened once more as this open wants it, which may do more with a file it makes.
+    fn can_be_opened_again(self, umask: u32) -> bool {
+        !self.flags.contains(OFlags::EXCL) && self.is_granted(self.mode & !umask)
+    }
+
+    /// Whether the owner of a file of this mode may open it like this.
+    fn is_granted(self, mode: u32) -> bool {
+        let wanted = match self.flags.bits().cast_signed() & libc::O_ACCMODE {
+            libc::O_RDONLY if !self.flags.contains(OFlags::TRUNC) => libc::S_IRUSR,
+            libc::O_WRONLY => libc::S_IWUSR,
+            _ => libc::S_IRUSR | libc::S_IWUSR,
+        };
+        mode & wanted == wanted
+    }
+
     fn close_on_exec(self) -> bool {
         self.flags.contains(OFlags::CLOEXEC)
     }
@@ -77,6 +96,31 @@ pub(super) fn is_tmpfile(flags: OFlags) -> bool {
     flags.contains(OFlags::from_bits_retain(libc::O_TMPFILE.cast_unsigned()))
 }
 
+/// Where an open begins: a directory, and the path from there.
+enum Start<'path> {
+    /// In the caller's root, whatever the path says.
+    Root,
+    /// In its working directory.
+    Cwd(Vec<u8>),
+    /// Below a directory.
+    Below(OwnedFd, &'path CStr),
+}
+
+impl Start<'_> {
+    /// Opens what `path` leads to from here. No link leads out of it, and none of `/proc` is followed.
+    fn open(&self, job: &Job<'_, '_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Root => {
+                openat2(job.caller.root(), path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+            }
+            Self::Cwd(name) => openat(job.caller.own_proc(), OsStr::from_bytes(name), flags, mode),
+            Self::Below(dir, path) => {
+                openat2(dir, *path, flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+            }
+        }
+    }
+}
+
 /// The common case in one step: a new file, of a name that no rule is about, where mounts hold the rest. The kernel opens
 /// it only if there was nothing, so no link, device or FIFO is in play; anything else is left to [`carefully`].
 fn fresh(job: &mut Job<'_, '_>, at: At, path: &CStr, wish: Wish) -> Option<Reply> {
@@ -89,30 +133,50 @@ fn fresh(job: &mut Job<'_, '_>, at: At, path: &CStr, wish: Wish) -> Option<Reply
     if slash || matches!(name, b"" | b"." | b"..") || rules.concerns(name) {
         return None;
     }
-    job.wear_umask().ok()?;
-    let flags = wish.ours() | OFlags::EXCL | OFlags::NOFOLLOW;
-    let mode = Mode::from_raw_mode(wish.mode);
-    let made = if bytes.first() == Some(&b'/') {
-        if !job.caller.alive() {
-            return Some(Reply::Later);
-        }
-        openat2(job.caller.root(), path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+    let umask = job.wear_umask().ok()?;
+    let start = if bytes.first() == Some(&b'/') {
+        Start::Root
     } else if lead.is_empty() && at.dir == libc::AT_FDCWD {
-        if !job.caller.alive() {
-            return Some(Reply::Later);
-        }
         let mut direct = Vec::with_capacity(4 + name.len());
         direct.extend_from_slice(b"cwd/");
         direct.extend_from_slice(name);
-        openat(job.caller.own_proc(), OsStr::from_bytes(&direct), flags, mode)
+        Start::Cwd(direct)
     } else {
-        let start = job.caller.start(at).ok()?;
-        if !job.caller.alive() {
-            return Some(Reply::Later);
-        }
-        openat2(&start, path, flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+        Start::Below(job.caller.start(at).ok()?, path)
     };
-    made.ok().map(|fd| Reply::Descriptor(fd, wish.close_on_exec()))
+    if !job.caller.alive() {
+        return Some(Reply::Later);
+    }
+    let goes_on = rules.plan.only_opens && wish.can_be_opened_again(umask);
+    let access = if goes_on { OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY } else { wish.ours() };
+    match start.open(job, path, access | OFlags::EXCL | OFlags::NOFOLLOW, Mode::from_raw_mode(wish.mode)) {
+        // The caller opens it itself: it may open whatever is there, and make nothing. That costs it less than being given
+        // a descriptor, for which it would be woken twice.
+        Ok(made) if goes_on => match fstat(&made) {
+            Ok(stat) if stat.st_uid == geteuid().as_raw() && wish.is_granted(stat.st_mode) => Some(Reply::GoOn),
+            // The directory takes rights away from what is made in it, or a server gives it to somebody else.
+            _ => take_back(job, at, path, &made),
+        },
+        Ok(made) => Some(Reply::Descriptor(made, wish.close_on_exec())),
+        Err(Errno::EXIST) if goes_on && wish.flags.contains(OFlags::TRUNC) && wish.writes() => {
+            let there = start.open(job, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            let file = FileType::from_raw_mode(fstat(&there).ok()?.st_mode) == FileType::RegularFile;
+            // What mounts hold is explained elsewhere.
+            let writable = !fstatvfs(&there).ok()?.f_flag.contains(StatVfsMountFlags::RDONLY);
+            (file && writable).then_some(Reply::GoOn)
+        }
+        Err(_) => None,
+    }
+}
+
+/// Removes the file that was just made, so that it is made anew for a descriptor.
+fn take_back(job: &Job<'_, '_>, at: At, path: &CStr, made: &OwnedFd) -> Option<Reply> {
+    let found = walk::find(&job.caller, at, path).ok()?;
+    let there = statat(found.parent.fd(), OsStr::from_bytes(&found.name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    if file_id(&there) == file_id(&fstat(made).ok()?) {
+        unlinkat(found.parent.fd(), OsStr::from_bytes(&found.name), AtFlags::empty()).ok()?;
+    }
+    None
 }
 
 fn carefully(job: &mut Job<'_, '_>, at: At, path: &CStr, wish: Wish) -> Reply {

@@ -56,6 +56,10 @@ pub struct BrokerPlan {
     pub traps: Traps,
     /// Who holds the rest.
     pub holds: Holds,
+    /// The command can make nothing itself, since its Landlock rules let it, and may open all that is there without asking.
+    /// So an open that the broker lets go on is one of these, whatever its path says by then.
+    #[serde(default)]
+    pub only_opens: bool,
     /// Where it was set that nothing else may be written.
     pub outside: Origin,
     /// Directories that may be written under.
@@ -143,6 +147,17 @@ pub(super) fn commit_writes(below: &[u8]) -> bool {
     first != b"worktrees" && matches(GIT_TOP, first) && !matches(GIT_LOCKS_REFUSED, first) && inside
 }
 
+/// Whether the command's Landlock rules let it make no file anywhere.
+fn makes_no_files(plan: &Plan) -> bool {
+    let has = |rights: &[String]| rights.iter().any(|right| right == "MAKE_REG");
+    let handled = plan.steps.iter().any(|step| matches!(&step.act, Act::Landlock { files, .. } if has(files)));
+    let granted = plan.steps.iter().any(|step| match &step.act {
+        Act::LandlockRule { rights, .. } | Act::LandlockSiblings { rights, .. } => has(rights),
+        _ => false,
+    });
+    handled && !granted
+}
+
 impl BrokerPlan {
     /// What the broker holds of `plan`; none if nothing is left to it.
     #[must_use]
@@ -154,6 +169,7 @@ impl BrokerPlan {
         let mut broker = Self {
             traps: Traps::default(),
             holds,
+            only_opens: false,
             outside: outside
                 .map_or_else(|| Origin::builtin("writes only in writable roots"), |step| step.origin.clone()),
             roots: Vec::new(),
@@ -204,6 +220,8 @@ impl BrokerPlan {
         }
         // What mounts refuse is explained by who is asked about names; a watch is had for not being asked.
         broker.traps.names |= broker.traps.connects && broker.watched.is_empty();
+        let asks_for_opens = broker.traps.writes || broker.traps.reads;
+        broker.only_opens = holds == Holds::Names && !asks_for_opens && makes_no_files(plan);
         Some(broker)
     }
 

@@ -91,10 +91,10 @@ impl<'broker> Job<'broker, '_> {
         true
     }
 
-    /// Makes this thread create files as the caller's umask says.
-    pub fn wear_umask(&mut self) -> Result<(), Errno> {
+    /// Makes this thread create files as the caller's umask says, and says which that is.
+    pub fn wear_umask(&mut self) -> Result<u32, Errno> {
         let umask = self.caller.umask(self.memory)?;
         self.memory.wear_umask(umask);
-        Ok(())
+        Ok(umask)
     }
 }

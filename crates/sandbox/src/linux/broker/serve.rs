@@ -31,36 +31,57 @@ pub(super) fn become_worker() -> io::Result<()> {
     Ok(())
 }
 
-/// Serves until every caller is gone or the broker ends.
+/// Answers until every caller is gone or the broker ends.
 pub(super) fn work(shared: &Arc<Shared>) {
     let mut memory = Memory::default();
-    let mut enough = false;
-    loop {
-        if shared.ending.load(Ordering::Acquire) {
-            return;
+    let _answering = shared.crew.relief.answer();
+    let mut staffed = false;
+    while next(shared, &mut memory) {
+        if !staffed {
+            staffed = true;
+            Crew::grow(shared);
         }
-        let notification = match notify::recv(shared.listener.as_fd()) {
-            Ok(notification) => notification,
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EINTR) => continue,
-                // Either a caller died before it was heard, or all are gone: the kernel doesn't say which.
-                Some(libc::ENOENT) if !is_over(shared) => continue,
-                _ => return,
-            },
-        };
-        memory.up_to(shared.umask_generation.load(Ordering::Acquire));
-        let reply = serve(shared, &notification, &mut memory);
-        answer(shared, notification.id, reply);
-        enough = enough || Crew::grow(shared);
     }
 }
 
-/// Whether no process can send a notification any more.
-fn is_over(shared: &Shared) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(&shared.listener, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut fds, Some(&now)).is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::HUP))
+/// Stands by, and answers beside others when they are held up, until every caller is gone or the broker ends.
+pub(super) fn stand_by(shared: &Arc<Shared>) {
+    let mut memory = Memory::default();
+    while shared.crew.relief.stand_by(shared) {
+        let _answering = shared.crew.relief.answer();
+        Crew::grow(shared);
+        loop {
+            if !next(shared, &mut memory) {
+                return;
+            }
+            if !shared.crew.relief.is_needed() {
+                break;
+            }
+        }
+    }
+}
+
+/// Answers the next call; false if there won't be one.
+fn next(shared: &Arc<Shared>, memory: &mut Memory) -> bool {
+    let notification = loop {
+        if shared.ending.load(Ordering::Acquire) {
+            return false;
+        }
+        match notify::recv(shared.listener.as_fd()) {
+            Ok(notification) => break notification,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                // Either a caller died before it was heard, or all are gone: the kernel doesn't say which.
+                Some(libc::ENOENT) if !shared.is_over() => {}
+                _ => return false,
+            },
+        }
+    };
+    let _busy = shared.crew.relief.take_up();
+    memory.up_to(shared.umask_generation.load(Ordering::Acquire));
+    let reply = serve(shared, &notification, memory);
+    answer(shared, notification.id, reply);
+    true
 }
 
 /// Sends the answer. That the caller is gone by now is no failure.

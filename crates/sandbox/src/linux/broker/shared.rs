@@ -5,6 +5,7 @@ use super::forks::Forks;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
@@ -37,4 +38,22 @@ pub struct Shared {
     pub ending: AtomicBool,
     /// Who answers.
     pub(super) crew: Crew,
+}
+
+impl Shared {
+    /// Whether a call waits that nobody has taken up.
+    pub fn has_waiting_callers(&self) -> bool {
+        self.listener_is(PollFlags::IN)
+    }
+
+    /// Whether no process can make such a call any more.
+    pub fn is_over(&self) -> bool {
+        self.listener_is(PollFlags::HUP)
+    }
+
+    fn listener_is(&self, state: PollFlags) -> bool {
+        let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_ok() && fds.iter().any(|fd| fd.revents().contains(state))
+    }
 }

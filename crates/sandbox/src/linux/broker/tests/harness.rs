@@ -4,10 +4,13 @@ use crate::linux::broker::plan::{BrokerPlan, Holds, Sockets};
 use crate::linux::broker::trap::{Traps, rows};
 use crate::linux::broker::{Broker, Prepared};
 use crate::linux::filter::{Arch, program};
+use crate::prepare::names;
 use crate::sys::notify::spawn_filtered;
+use crate::sys::{own, security};
 use ringfence_model::confinement::{Protected, UnixSockets, WritableRoot};
 use ringfence_model::facts::{FileId, FileKind};
 use ringfence_model::{AbsPath, Denial, Origin};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,6 +33,7 @@ impl Scratch {
         let plan = BrokerPlan {
             outside: Origin::builtin("test"),
             traps: Traps { names: true, connects: true, unix_datagrams: true, ..Traps::default() },
+            only_opens: false,
             holds: Holds::Names,
             roots: Vec::new(),
             also_writable: Vec::new(),
@@ -48,6 +52,19 @@ impl Scratch {
         let mut scratch = Self { dir, plan };
         scratch.root("ws");
         scratch
+    }
+
+    /// As [`Self::new`] and, where there is Landlock, a second one whose command opens itself what it is let.
+    pub fn both_ways() -> Vec<Self> {
+        let mut both = vec![Self::new()];
+        if security::landlock_abi() > 0 {
+            let mut opening = Self::new();
+            opening.plan.only_opens = true;
+            both.push(opening);
+        } else {
+            eprintln!("SKIPPED: opening by the command itself: there is no Landlock here");
+        }
+        both
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -94,6 +111,9 @@ impl Scratch {
         command.args(["linux::broker::tests::harness::inside", "--exact", "--nocapture", "--include-ignored", "-q"]);
         command.env("RINGFENCE_TEST_SCENARIO", name).env("RINGFENCE_TEST_DIR", self.dir.path().canonicalize().unwrap());
         command.current_dir(self.path("ws")).stdin(Stdio::null());
+        if self.plan.only_opens {
+            command.env("RINGFENCE_TEST_OPENS", "1");
+        }
         let plan = self.plan.clone();
         let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
         spawn_filtered(command, program, move |listener| {
@@ -131,7 +151,17 @@ fn inside() {
         .chain(super::race::SCENARIOS)
         .find(|(known, _)| *known == name);
     let Some((_, act)) = scenario else { panic!("no scenario `{name}`") };
+    if std::env::var_os("RINGFENCE_TEST_OPENS").is_some() {
+        make_nothing();
+    }
     act(&dir);
+}
+
+/// From here on the kernel lets this process and its children make no name.
+fn make_nothing() {
+    let making = ["MAKE_DIR", "MAKE_FIFO", "MAKE_REG", "MAKE_SOCK", "MAKE_SYM"];
+    let ruleset = security::landlock_create(names::files(&making).unwrap(), 0, 0).map(own).unwrap();
+    security::landlock_restrict(ruleset.as_raw_fd()).unwrap();
 }
 
 pub type Scenario = (&'static str, fn(&Path));

@@ -14,6 +14,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ("prepared-trees", prepared_trees),
     ("pinned", pinned),
     ("honest", honest),
+    ("modes", modes),
     ("honest-errors", honest_errors),
     ("present", present),
     ("only", only),
@@ -196,6 +197,41 @@ fn honest(_: &Path) {
     assert_eq!(mode("from-sh"), 0o640);
 }
 
+/// Whoever makes a file may use it as asked, whatever its mode says to those who come later.
+fn modes(_: &Path) {
+    let fill = |name: &str, umask: u32, options: &mut fs::OpenOptions| {
+        rustix::process::umask(Mode::from_raw_mode(umask));
+        let mut made = options.write(true).open(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        made.write_all(b"x").unwrap();
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        assert_eq!(made.metadata().unwrap().len(), 1);
+        mode(name)
+    };
+    let mut plain = fs::OpenOptions::new();
+    plain.create(true).truncate(true);
+    assert_eq!(fill("none", 0o777, &mut plain), 0);
+    assert_eq!(fill("unreadable", 0o022, plain.clone().mode(0o200)), 0o200);
+    assert_eq!(fill("unwritable", 0o022, plain.clone().mode(0o444)), 0o444);
+    assert_eq!(fill("unwritable-both", 0o022, plain.clone().read(true).mode(0o444)), 0o444);
+    assert_eq!(fill("new", 0o022, plain.clone().create_new(true).mode(0o666)), 0o644);
+    // A directory whose files are read-only to everybody: `user::r--,group::r--,other::r--` by default.
+    fs::create_dir("taking").unwrap();
+    let mut acl = vec![2, 0, 0, 0];
+    for tag in [0x01u16, 0x04, 0x20] {
+        acl.extend([&tag.to_le_bytes()[..], &4u16.to_le_bytes(), &u32::MAX.to_le_bytes()].concat());
+    }
+    let set = rfs::setxattr("taking", "system.posix_acl_default", &acl, rfs::XattrFlags::empty());
+    let wanted = if set.is_ok() { 0o444 } else { 0o644 };
+    assert_eq!(fill("taking/file", 0o022, &mut plain), wanted);
+    // What is there keeps its mode and number.
+    let number = fs::metadata("new").unwrap().ino();
+    fs::write("new", "again").unwrap();
+    assert_eq!((fs::metadata("new").unwrap().ino(), mode("new")), (number, 0o644));
+    let mut names: Vec<_> = fs::read_dir("taking").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["file"]);
+}
+
 #[track_caller]
 fn fails<T>(errno: i32, done: std::io::Result<T>) {
     assert_eq!(done.map(|_| ()).unwrap_err().raw_os_error(), Some(errno));
@@ -348,21 +384,23 @@ fn rustix_truncate(path: &str) -> std::io::Result<()> {
 
 #[test]
 fn fs_05_absent_names_do_not_come_into_being() {
-    let scratch = Scratch::new();
-    let denials = scratch.run("absent");
-    for name in PROTECTED {
-        assert!(!scratch.path("ws").join(name).exists(), "{name}");
+    for scratch in Scratch::both_ways() {
+        let denials = scratch.run("absent");
+        for name in PROTECTED {
+            assert!(!scratch.path("ws").join(name).exists(), "{name}");
+        }
+        assert!(denials.len() >= 20, "{}", denials.len());
+        assert!(denials.iter().all(|denial| denial.rule == "protected-path"), "{denials:#?}");
+        assert!(denials.iter().any(|denial| denial.target.raw().ends_with("ws/.git") && denial.operation == "rename"));
     }
-    assert!(denials.len() >= 20, "{}", denials.len());
-    assert!(denials.iter().all(|denial| denial.rule == "protected-path"), "{denials:#?}");
-    assert!(denials.iter().any(|denial| denial.target.raw().ends_with("ws/.git") && denial.operation == "rename"));
 }
 
 #[test]
 fn fs_05_nor_by_any_other_path() {
-    let scratch = Scratch::new();
-    scratch.run("other-ways");
-    assert!(!scratch.path("ws/.git").exists());
+    for scratch in Scratch::both_ways() {
+        scratch.run("other-ways");
+        assert!(!scratch.path("ws/.git").exists());
+    }
 }
 
 #[test]
@@ -407,12 +445,17 @@ fn fs_20_a_protected_file_stays_so_whoever_replaces_it() {
 
 #[test]
 fn honest_work_is_as_without_a_broker() {
-    Scratch::new().run("honest");
+    for scratch in Scratch::both_ways() {
+        scratch.run("honest");
+        scratch.run("modes");
+    }
 }
 
 #[test]
 fn failures_are_as_without_a_broker() {
-    Scratch::new().run("honest-errors");
+    for scratch in Scratch::both_ways() {
+        scratch.run("honest-errors");
+    }
 }
 
 #[test]
