@@ -105,7 +105,9 @@ fn with_broker(mut plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> 
                 _ => (step.promise, format!("what the broker adds ({})", print::brokered(wish))),
             };
             let (why, remedy) = (format!("no broker can be had: {why}"), remedy.clone());
-            weaker.push(Shortfall { promise, weakened: true, what, why, remedy, origin: step.origin.clone() });
+            // Nobody else so much as looks at a watched name.
+            let weakened = !matches!(wish, Brokered::WatchedName { .. });
+            weaker.push(Shortfall { promise, weakened, what, why, remedy, origin: step.origin.clone() });
             continue;
         }
         // One of each promise stands for the others.
