@@ -168,7 +168,8 @@ fn within_a_program_that_serves_notifications_the_kernel_holds_what_it_can() {
     let socket = host.place.path("out/sock");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
-    let acts = format!("echo tier=$RINGFENCE_SANDBOX; echo x > ../out/keep; python3 -c '{connect}' {}", socket.display());
+    let acts =
+        format!("echo tier=$RINGFENCE_SANDBOX; echo x > ../out/keep; python3 -c '{connect}' {}", socket.display());
     let ran = host.run_with(&launcher, &["sandbox", "-s", "read-only", "--", "sh", "-c", &acts]);
     if !host.kernel_holds_sockets() {
         return host.refuses(ran, &["only the broker holds it, and none can be had", "no unix socket made outside"]);
