@@ -20,7 +20,7 @@ mkdir /sys/fs/cgroup/a /sys/fs/cgroup/b; mkfifo -m 666 /mnt/out/fifo; echo canar
 chown -R 1000:1000 /mnt /sys/fs/cgroup/a /sys/fs/cgroup/b; cd /mnt/ws
 in_group() {
     group=$1; shift
-    sh -c 'echo $$ > /sys/fs/cgroup/'$group'/cgroup.procs; exec "$@"' sh $AS "$@"; echo "status=$?"
+    sh -c 'echo $$ > /sys/fs/cgroup/'$group'/cgroup.procs; exec "$@"' sh "$@"; echo "status=$?"
 }
 AS='setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/mnt/home PATH=/usr/bin:/bin'
 echo "kernel=$(uname -r)"
@@ -28,10 +28,12 @@ echo '== acts'; (timeout 20 cat /mnt/out/fifo &) ; $AS /mnt/ringfence sandbox -s
   -c 'deny_read=["/etc/hostname"]' -- sh -c 'echo tier=$RINGFENCE_SANDBOX; echo made > made; cat made; cat /etc/hostname; \
   echo x > .git/hooks/h; mkdir .codex; echo x > ../out/keep; echo through > ../out/fifo; ls -A . /tmp; exit 7' 2>&1; echo "status=$?"
 cat /mnt/out/keep; ls -A /mnt/ws/.git/hooks
-echo '== memory'; in_group a /mnt/ringfence sandbox -s workspace-write -c limits.memory=32MiB -- \
-  sh -c 'head -c 64m /dev/zero | tail | wc -c' 2>&1
-echo '== processes'; in_group b /mnt/ringfence sandbox -s workspace-write --log-denials -c limits.processes=8 -- \
+for who in "$AS" ''; do
+echo '== memory'; in_group a $who /mnt/ringfence sandbox -s workspace-write -c limits.memory=32MiB -- \
+  sh -c 'for i in 1 2 3; do (head -c 16m /dev/zero | (cat > /dev/shm/$i; sleep 9)) & done; wait' 2>&1
+echo '== processes'; in_group b $who /mnt/ringfence sandbox -s workspace-write --log-denials -c limits.processes=8 -- \
   sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1 & done; wait' 2>&1
+done
 echo '== sockets'; cat > /mnt/out/serve.py <<'P'
 import socket as s
 l = s.socket(s.AF_UNIX); l.bind('/mnt/out/s'); l.listen(); d = s.socket(s.AF_UNIX, s.SOCK_DGRAM); d.bind('/mnt/out/d')
@@ -52,7 +54,7 @@ for tier in namespaces landlock; do for who in "$AS" ''; do rm -f /mnt/ws/own; $
   --log-denials --network on -c linux.backend=\"$tier\" -- python3 reach.py 2>&1; echo "status=$? $tier"; done; done
 kill $served; cat /mnt/out/served
 echo '== nested'; $AS python3 /mnt/out/hostile.py listener /mnt/ringfence sandbox -s read-only -- sh -c 'echo tier=$RINGFENCE_SANDBOX' 2>&1
-for who in "$AS" ''; do echo '== prove'; $who /mnt/ringfence prove 2>&1 | grep -v ^held; done
+for who in $PROVERS; do echo '== prove'; $who /mnt/ringfence prove 2>&1 | grep -v ^held; done
 echo '== over'; sync; poweroff -f
 "#;
 
@@ -83,10 +85,17 @@ impl Said {
             assert!(acts.contains(wanted), "{wanted:?}:\n{acts}");
         }
         assert!(!acts.contains("through\n") && !acts.contains("\nh\n") && !acts.contains(".codex\n/"), "{acts}");
-        let memory = self.part("memory");
-        assert!(memory.contains("the limit on memory ended the command") && memory.contains("status=137"), "{memory}");
-        let processes = self.part("processes");
-        assert!(processes.contains("start a process more than 8: limits.processes"), "{processes}");
+        // As an ordinary user and as root; files in memory count, too.
+        for memory in self.parts("memory") {
+            assert!(
+                memory.contains("the limit on memory ended the command") && memory.contains("status=137"),
+                "{memory}"
+            );
+            assert!(!memory.contains("held weaker"), "{memory}");
+        }
+        for processes in self.parts("processes") {
+            assert!(processes.contains("start a process more than 8: limits.processes"), "{processes}");
+        }
         let sockets = self.part("sockets");
         assert!(!sockets.contains("connected\n") && !sockets.contains("reached"), "{sockets}");
         assert!(sockets.contains("allow_unix_sockets=[\"/mnt/out/s\"]"), "nobody says what would allow it: {sockets}");
@@ -96,10 +105,10 @@ impl Said {
     }
 }
 
-/// Writes what the other machine starts with.
-fn boot(place: &Place) -> PathBuf {
+/// Writes what the other machine starts with; `provers` are those who attack the sandbox, as the shell has them.
+fn boot(place: &Place, provers: &str) -> PathBuf {
     place.write("hostile.py", include_str!("hostile.py"));
-    let script = BOOT.replace("$PROGRAM", &program().display().to_string());
+    let script = BOOT.replace("$PROGRAM", &program().display().to_string()).replace("$PROVERS", provers);
     place.write("boot", &script.replace("$HOSTILE", &place.path("hostile.py").display().to_string()));
     let boot = place.path("boot");
     let made = Command::new("chmod").arg("755").arg(&boot).status();
@@ -127,7 +136,7 @@ fn another_kernel_without_landlock_holds_and_counts() {
         return;
     }
     let place = Place::new();
-    let boot = boot(&place);
+    let boot = boot(&place, r#""$AS""#);
     let mut machine = Command::new("timeout");
     machine
         .args(["400", "linux.uml", "mem=1024M", "root=/dev/root", "rootfstype=hostfs", "hostfs=/", "ro", "quiet"])
@@ -154,7 +163,7 @@ fn another_kernel_that_holds_unix_sockets_itself() {
     let Some(files) = Files::share(&place) else {
         return skip(test, "`virtiofsd`, which gives the other machine these files, isn't there or needs root");
     };
-    let boot = boot(&place);
+    let boot = boot(&place, r#""$AS" ''"#);
     let mut machine = Command::new("timeout");
     machine
         .args(["1800", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"])

@@ -75,10 +75,10 @@ const INSIDE: &str = r#"
 import os, socket as s
 for name in ("d1", "d2", "d3"): os.path.exists(name) and os.unlink(name)
 server, client = s.socket(s.AF_UNIX, s.SOCK_DGRAM), s.socket(s.AF_UNIX, s.SOCK_DGRAM)
-server.bind("d1"); client.bind(os.path.abspath("d2"))
+server.bind("d1"); client.bind("d2")
 client.sendto(b"one", "d1")
 text, whose = server.recvfrom(9)
-assert text == b"one" and whose == os.path.abspath("d2"), (text, whose)
+assert text == b"one" and whose == "d2", (text, whose)
 server.sendto(b"two", whose); assert client.recv(9) == b"two"
 client.connect("d1"); client.send(b"three"); assert server.recv(9) == b"three"
 s.send_fds(client, [b"four"], [1]); text, fds, _, _ = s.recv_fds(server, 9, 1); os.write(fds[0], b"")
