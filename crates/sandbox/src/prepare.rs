@@ -499,7 +499,7 @@ pub(crate) mod names {
         "IOCTL_DEV",
         crate::compile::landlock::RESOLVE_UNIX,
     ];
-    const NETWORK: &[&str] = &["BIND_TCP", "CONNECT_TCP"];
+    const NETWORK: &[&str] = &["BIND_TCP", "CONNECT_TCP", "BIND_UDP", "CONNECT_SEND_UDP"];
     const SCOPES: &[&str] = &["ABSTRACT_UNIX_SOCKET", "SIGNAL"];
 
     fn bits(table: &[&str], names: &[impl AsRef<str>]) -> Result<u64, StartError> {

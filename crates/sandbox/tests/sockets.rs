@@ -5,7 +5,7 @@
 mod common;
 
 use common::{abs, wish};
-use ringfence_model::confinement::UnixSockets;
+use ringfence_model::confinement::{NetworkWish, UnixSockets};
 use ringfence_model::facts::FileKind;
 use ringfence_model::mode::{AbsentHold, Backend};
 use ringfence_model::{Confinement, Origin, Sourced};
@@ -122,6 +122,26 @@ fn where_no_broker_can_be_had_what_only_it_holds_is_refused_by_name() {
     older.linux.as_mut().expect("linux").landlock_unix = Tried::Untried;
     let error = made(&workspace(), &older).expect_err("nobody holds it");
     assert_eq!(error.unmet[0].promise, Some(Promise::UnixSockets), "{error}");
+}
+
+#[test]
+fn without_an_own_network_no_port_is_left_to_the_command_itself() {
+    let ports = |host: &HostFacts, backend, network| {
+        let mut wish = workspace();
+        (wish.backend.value, wish.network.value) = (backend, network);
+        let plan = made(&wish, host).expect("this host holds it");
+        plan.steps.iter().find_map(|step| match &step.act {
+            Act::Landlock { network, .. } => Some(network.clone()),
+            _ => None,
+        })
+    };
+    let mut older = host();
+    older.linux.as_mut().expect("linux").landlock_abi = 7;
+    let none = Some(Vec::new());
+    assert_eq!(ports(&host(), Backend::Landlock, NetworkWish::Off).map(|all| all.len()), Some(4));
+    assert_eq!(ports(&older, Backend::Landlock, NetworkWish::Off).map(|all| all.len()), Some(2));
+    assert_eq!(ports(&host(), Backend::Landlock, NetworkWish::On), none);
+    assert_eq!(ports(&host(), Backend::Namespaces, NetworkWish::Off), none);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::Unenforceable;
 use super::common::{always, step};
 use crate::host::{LinuxFacts, Tried};
 use crate::plan::{Act, Brokered, Insistence, Plan, Promise, Step};
-use ringfence_model::confinement::{ReadBase, Tmp, UnixSockets};
+use ringfence_model::confinement::{NetworkWish, ReadBase, Tmp, UnixSockets};
 use ringfence_model::{AbsPath, Confinement, Origin, Tier};
 
 /// Rights on files: kernel name without prefix, ABI that brought it, whether it only reads.
@@ -30,6 +30,10 @@ pub const FILE_RIGHTS: &[(&str, u32, bool)] = &[
 /// The right to reach unix sockets made outside by their path. It isn't among those of the table: no directory is granted
 /// it, and it is believed only where it was found by trial.
 pub const RESOLVE_UNIX: &str = "RESOLVE_UNIX";
+
+/// Rights on internet ports: kernel name without prefix, and the ABI that brought it.
+pub const PORT_RIGHTS: &[(&str, u32)] =
+    &[("BIND_TCP", 4), ("CONNECT_TCP", 4), ("BIND_UDP", 10), ("CONNECT_SEND_UDP", 10)];
 
 /// Scopes: kernel name without prefix, and the ABI that brought it.
 pub const SCOPES: &[(&str, u32)] = &[("ABSTRACT_UNIX_SOCKET", 6), ("SIGNAL", 6)];
@@ -96,12 +100,15 @@ pub(super) fn steps(
         files.push(RESOLVE_UNIX.to_owned());
         files.sort();
     }
-    // TCP isn't handled in the tiers with an own network: Landlock knows ports, not addresses, and loopback must work.
+    // Not handled in the tiers with an own network: Landlock knows ports, not addresses, and loopback must work. Without one
+    // the broker, which these rules don't bind, connects, binds and sends to addresses: the command itself never needs to.
+    let handles_ports = tier == Tier::Landlock && wish.network.value != NetworkWish::On;
+    let ports = PORT_RIGHTS.iter().filter(|(_, since)| handles_ports && *since <= abi);
     steps.push(step(
         Act::Landlock {
             abi,
             files,
-            network: Vec::new(),
+            network: ports.map(|(name, _)| (*name).to_owned()).collect(),
             scopes: SCOPES.iter().filter(|(_, since)| *since <= abi).map(|(name, _)| (*name).to_owned()).collect(),
         },
         Promise::WriteOutside,

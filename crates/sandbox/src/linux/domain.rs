@@ -58,9 +58,10 @@ fn enter(plan: &Plan) -> Result<OwnedFd, StartError> {
                 let all = names::files(files)?;
                 // Sockets that are listed may be made anew: the broker reaches them then, and judges what it reaches.
                 handled = all & !rights_of(&[RESOLVE_UNIX]);
+                // Every port is the broker's, and none the command's.
                 let (network, scopes) = (names::network(network)?, names::scopes(scopes)?);
-                let make = |files| security::landlock_create(files, network, scopes).map(own);
-                let made = make(handled).and_then(|wide| Ok([wide, make(all)?]));
+                let make = |files, network| security::landlock_create(files, network, scopes).map(own);
+                let made = make(handled, 0).and_then(|wide| Ok([wide, make(all, network)?]));
                 rulesets = Some(made.map_err(|errno| failed("make a Landlock ruleset", errno))?);
             }
             Act::WritableRoot { path, id } => {
