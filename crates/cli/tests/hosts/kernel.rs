@@ -17,7 +17,7 @@ for dir in /run /tmp /var/tmp; do mount -t tmpfs -o mode=1777 own $dir; done
 ip link set lo up; echo '+memory +pids' > /sys/fs/cgroup/cgroup.subtree_control
 export HOME=/mnt/home
 mkdir /sys/fs/cgroup/a /sys/fs/cgroup/b; mkfifo -m 666 /mnt/out/fifo; echo canary > /mnt/out/keep
-chown -R 1000:1000 /mnt /sys/fs/cgroup/a /sys/fs/cgroup/b; cd /mnt/ws
+chown -R 1000:1000 /mnt /sys/fs/cgroup/a /sys/fs/cgroup/b; chmod 777 /mnt/ws; cd /mnt/ws
 in_group() {
     group=$1; shift
     sh -c 'echo $$ > /sys/fs/cgroup/'$group'/cgroup.procs; exec "$@"' sh "$@"; echo "status=$?"
@@ -38,7 +38,7 @@ echo '== sockets'; cat > /mnt/out/serve.py <<'P'
 import socket as s
 l = s.socket(s.AF_UNIX); l.bind('/mnt/out/s'); l.listen(); d = s.socket(s.AF_UNIX, s.SOCK_DGRAM); d.bind('/mnt/out/d')
 a = s.socket(s.AF_UNIX); a.bind('\0outside'); a.listen(); open('/mnt/out/serves', 'w').close()
-import select; [print('reached', x.getsockname(), flush=True) for x in select.select([l, d, a], [], [], 60)[0]]
+import select; [print('reached', x.getsockname(), flush=True) for x in select.select([l, d, a], [], [], 3600)[0]]
 P
 cat > /mnt/ws/reach.py <<'P'
 import socket as s
