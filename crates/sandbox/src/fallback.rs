@@ -130,9 +130,12 @@ mod attempts {
         if let Some(known) = &mut facts.linux {
             known.cgroup = probe::cgroup_for(wish);
         }
+        // A broker was taken for granted. Where none can be had, what was tried may hold without one.
+        let unbrokered = facts.linux.as_ref().is_some_and(|linux| !linux.notification.works());
         let weaker = facts.tiers().into_iter().filter(|tier| {
+            let untried = rank(*tier) > rank(tried) || (*tier == tried && unbrokered);
             // Nobody would answer there: the proxy has to listen on the machine first.
-            rank(*tier) > rank(tried) && !(*tier == Tier::Landlock && listens_inside(wish))
+            untried && !(*tier == Tier::Landlock && listens_inside(wish))
         });
         let mut plans = Vec::new();
         let mut refused = None;

@@ -86,7 +86,7 @@ pub struct LinuxFacts {
     pub own_proc: Tried,
     /// Landlock ABI version; 0 where it is absent.
     pub landlock_abi: u32,
-    /// Landlock holds connecting to pathname unix sockets (`LANDLOCK_ACCESS_FS_RESOLVE_UNIX`).
+    /// Landlock keeps unix sockets made outside from being reached by their path (`LANDLOCK_ACCESS_FS_RESOLVE_UNIX`).
     pub landlock_unix: Tried,
     /// Seccomp filters.
     pub seccomp: Tried,

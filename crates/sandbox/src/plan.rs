@@ -288,6 +288,12 @@ pub enum Act {
         /// Rights, by their kernel names without the prefix, sorted.
         rights: Vec<String>,
     },
+    /// Landlock: unix sockets made outside its domain can't be reached by their path, but for those listed. Those made
+    /// inside can. The ruleset handles the right that holds this, and a rule of its own grants each that is listed.
+    LandlockSockets {
+        /// Those that may be reached.
+        allowed: Vec<AbsPath>,
+    },
     /// Landlock: every right of this ABI is handled, so what no rule grants is refused.
     Landlock {
         /// ABI version it was compiled for.
@@ -446,6 +452,12 @@ pub enum Brokered {
     /// Unix sockets made outside can't be connected to, but for those listed.
     UnixSockets {
         /// Those that may be.
+        allowed: Vec<AbsPath>,
+    },
+    /// The kernel holds unix sockets. The broker looks at connections to say which was refused and what would allow it, and
+    /// makes those to listed sockets that were made anew since the start.
+    RefusedSockets {
+        /// Those that may be reached.
         allowed: Vec<AbsPath>,
     },
     /// Paths that match can't be opened.

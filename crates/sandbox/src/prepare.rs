@@ -240,6 +240,7 @@ impl Builder {
             | Act::WritablePath { .. }
             | Act::ProxyListener { .. }
             | Act::LandlockSiblings { .. }
+            | Act::LandlockSockets { .. }
             | Act::Seccomp { .. }
             | Act::DropPrivileges
             | Act::CloseDescriptors
@@ -480,8 +481,9 @@ pub(crate) mod names {
         "REFER",
         "TRUNCATE",
         "IOCTL_DEV",
+        crate::compile::landlock::RESOLVE_UNIX,
     ];
-    const NETWORK: &[&str] = &["BIND_TCP", "CONNECT_TCP"];
+    const NETWORK: &[&str] = &["BIND_TCP", "CONNECT_TCP", "BIND_UDP", "CONNECT_SEND_UDP"];
     const SCOPES: &[&str] = &["ABSTRACT_UNIX_SOCKET", "SIGNAL"];
 
     fn bits(table: &[&str], names: &[impl AsRef<str>]) -> Result<u64, StartError> {

@@ -169,10 +169,13 @@ fn describe(act: &Act) -> (&'static str, String) {
         Act::Broker(Brokered::DenyReadGlob { glob }) => (DENIED, ringfence_model::text::escape(glob.as_str())),
         Act::Broker(Brokered::DenyReadPath { path }) => (DENIED, path.display()),
         Act::Broker(Brokered::GitCommit { path, .. }) => (WRITABLE, format!("what git commits in {}", path.display())),
-        Act::Broker(Brokered::UnixSockets { allowed }) if allowed.is_empty() => {
+        Act::Broker(Brokered::RefusedSockets { .. }) => {
+            (NETWORK, "connections to unix sockets that are refused are explained".into())
+        }
+        Act::Broker(Brokered::UnixSockets { allowed }) | Act::LandlockSockets { allowed } if allowed.is_empty() => {
             (NETWORK, "unix sockets made outside: none".into())
         }
-        Act::Broker(Brokered::UnixSockets { allowed }) => {
+        Act::Broker(Brokered::UnixSockets { allowed }) | Act::LandlockSockets { allowed } => {
             let paths: Vec<_> = allowed.iter().map(ringfence_model::AbsPath::display).collect();
             (NETWORK, format!("unix sockets made outside: only {}", joined(&paths)))
         }

@@ -4,7 +4,7 @@ use super::Unenforceable;
 use super::common::{always, step};
 use crate::host::{LinuxFacts, Tried};
 use crate::plan::{Act, Brokered, Insistence, Plan, Promise, Step};
-use ringfence_model::confinement::{ReadBase, Tmp};
+use ringfence_model::confinement::{NetworkWish, ReadBase, Tmp, UnixSockets};
 use ringfence_model::{AbsPath, Confinement, Origin, Tier};
 
 /// Rights on files: kernel name without prefix, ABI that brought it, whether it only reads.
@@ -27,11 +27,19 @@ pub const FILE_RIGHTS: &[(&str, u32, bool)] = &[
     ("IOCTL_DEV", 5, false),
 ];
 
+/// The right to reach unix sockets made outside by their path. It isn't among those of the table: no directory is granted
+/// it, and it is believed only where it was found by trial.
+pub const RESOLVE_UNIX: &str = "RESOLVE_UNIX";
+
+/// Rights on internet ports: kernel name without prefix, and the ABI that brought it.
+pub const PORT_RIGHTS: &[(&str, u32)] =
+    &[("BIND_TCP", 4), ("CONNECT_TCP", 4), ("BIND_UDP", 10), ("CONNECT_SEND_UDP", 10)];
+
 /// Scopes: kernel name without prefix, and the ABI that brought it.
 pub const SCOPES: &[(&str, u32)] = &[("ABSTRACT_UNIX_SOCKET", 6), ("SIGNAL", 6)];
 
-/// Highest ABI whose rights are in the tables.
-pub const KNOWN_ABI: u32 = 7;
+/// Highest ABI that is known. What a later one adds isn't used; what it has of the earlier ones is.
+pub const KNOWN_ABI: u32 = 11;
 
 /// Platform directories that programs need to run, for restricted reads: path and reason.
 pub const PLATFORM_READS: &[(&str, &str)] = &[
@@ -65,6 +73,11 @@ pub(super) fn rights(abi: u32, wanted: impl Fn(&str, bool) -> bool) -> Vec<Strin
     names
 }
 
+/// Whether the kernel itself keeps unix sockets made outside out of reach.
+pub(super) fn holds_sockets(wish: &Confinement, linux: &LinuxFacts) -> bool {
+    linux.landlock_abi > 0 && linux.landlock_unix.works() && wish.unix_sockets != UnixSockets::Everything
+}
+
 /// Adds the ruleset and its rules.
 pub(super) fn steps(
     wish: &Confinement,
@@ -82,12 +95,20 @@ pub(super) fn steps(
             steps.push(step(act, Promise::WriteOutside, insistence, origin, "EACCES for what no rule grants"));
         }
     };
-    // TCP isn't handled in the tiers with an own network: Landlock knows ports, not addresses, and loopback must work.
+    let mut files = rights(abi, |_, _| true);
+    if holds_sockets(wish, linux) {
+        files.push(RESOLVE_UNIX.to_owned());
+        files.sort();
+    }
+    // Not handled in the tiers with an own network: Landlock knows ports, not addresses, and loopback must work. Without one
+    // the broker, which these rules don't bind, connects, binds and sends to addresses: the command itself never needs to.
+    let handles_ports = tier == Tier::Landlock && wish.network.value != NetworkWish::On;
+    let ports = PORT_RIGHTS.iter().filter(|(_, since)| handles_ports && *since <= abi);
     steps.push(step(
         Act::Landlock {
             abi,
-            files: rights(abi, |_, _| true),
-            network: Vec::new(),
+            files,
+            network: ports.map(|(name, _)| (*name).to_owned()).collect(),
             scopes: SCOPES.iter().filter(|(_, since)| *since <= abi).map(|(name, _)| (*name).to_owned()).collect(),
         },
         Promise::WriteOutside,
@@ -115,6 +136,21 @@ pub(super) fn steps(
     let all = rights(abi, |name, _| !matches!(name, "MAKE_CHAR" | "MAKE_BLOCK" | "IOCTL_DEV"));
     for root in &wish.roots {
         add(steps, root.path.clone(), all.clone(), Insistence::Must, &root.origin);
+    }
+    if let UnixSockets::Only(allowed) = &wish.unix_sockets
+        && holds_sockets(wish, linux)
+    {
+        steps.push(step(
+            Act::LandlockSockets { allowed: allowed.iter().map(|path| path.value.clone()).collect() },
+            Promise::UnixSockets,
+            Insistence::Must,
+            &allowed.first().map_or_else(always, |first| first.origin.clone()),
+            "EACCES for sockets made outside",
+        ));
+        for socket in allowed {
+            let act = Act::LandlockRule { path: socket.value.clone(), rights: vec![RESOLVE_UNIX.to_owned()] };
+            steps.push(step(act, Promise::UnixSockets, Insistence::Should, &socket.origin, "it can be reached"));
+        }
     }
     if tier != Tier::Landlock {
         let own = |path: &str| AbsPath::new(path).ok();

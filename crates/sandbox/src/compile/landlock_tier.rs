@@ -45,7 +45,7 @@ pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenfor
         ));
     }
     rules(wish, facts, &mut steps)?;
-    linux::brokered(wish, &mut steps);
+    linux::brokered(wish, facts, &mut steps);
     if wish.roots.is_empty() && !steps.iter().any(|step| matches!(step.act, Act::Broker(_))) {
         // Metadata of files outside is the broker's in any case.
         steps.push(step(
@@ -61,7 +61,7 @@ pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenfor
     plan.steps = steps;
     common::limits(wish, host, &mut plan);
     common::environment(wish, &mut plan);
-    shortfalls(wish, &mut plan);
+    shortfalls(wish, facts, &mut plan);
     Ok(plan)
 }
 
@@ -163,7 +163,7 @@ fn network(wish: &Confinement, steps: &mut Vec<Step>) {
     steps.push(step(Act::Broker(Brokered::Loopback { every_port, ports }), promise, Must, &wish.network.origin, sign));
 }
 
-fn shortfalls(wish: &Confinement, plan: &mut Plan) {
+fn shortfalls(wish: &Confinement, facts: &LinuxFacts, plan: &mut Plan) {
     let mut add = |promise: Promise, what: &str, why: &str, origin: &Origin| {
         plan.not_held.push(Shortfall {
             promise,
@@ -183,7 +183,10 @@ fn shortfalls(wish: &Confinement, plan: &mut Plan) {
     );
     add(
         Promise::Work,
-        "System V and POSIX message queues, and unix datagram sockets, are refused",
+        match landlock::holds_sockets(wish, facts) {
+            true => "System V and POSIX message queues are refused",
+            false => "System V and POSIX message queues, and unix datagram sockets, are refused",
+        },
         "without namespaces they would be the host's",
         backend,
     );

@@ -55,7 +55,7 @@ pub(super) fn namespaces(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
         "`cat $RINGFENCE_CAPABILITIES` prints it",
     ));
     landlock::steps(wish, linux, Tier::Namespaces, &mut steps)?;
-    brokered(wish, &mut steps);
+    brokered(wish, linux, &mut steps);
     rest(wish, host, linux, &mut steps);
     plan.steps = steps;
     landlock::leave_making_to_the_broker(linux, &mut plan);
@@ -265,7 +265,7 @@ fn is_watched(wish: &Confinement) -> bool {
 }
 
 /// What only the broker can hold.
-pub(super) fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
+pub(super) fn brokered(wish: &Confinement, linux: &LinuxFacts, steps: &mut Vec<Step>) {
     let watched = is_watched(wish);
     for protected in &wish.protected {
         let (path, reason) = (protected.path.clone(), protected.reason.clone());
@@ -291,13 +291,17 @@ pub(super) fn brokered(wish: &Confinement, steps: &mut Vec<Step>) {
     }
     if let UnixSockets::Only(allowed) = &wish.unix_sockets {
         let origin = allowed.first().map_or_else(always, |first| first.origin.clone());
-        steps.push(step(
-            Act::Broker(Brokered::UnixSockets { allowed: allowed.iter().map(|path| path.value.clone()).collect() }),
-            Promise::UnixSockets,
-            Must,
-            &origin,
-            "EACCES for sockets made outside",
-        ));
+        let paths: Vec<AbsPath> = allowed.iter().map(|path| path.value.clone()).collect();
+        let (act, insistence, sign) = if landlock::holds_sockets(wish, linux) {
+            let sign = "a refused connection is listed with what would allow it";
+            (Brokered::RefusedSockets { allowed: paths }, Should, sign)
+        } else {
+            (Brokered::UnixSockets { allowed: paths }, Must, "EACCES for sockets made outside")
+        };
+        // A watch is had for not being asked.
+        if insistence == Must || !watched || !allowed.is_empty() {
+            steps.push(step(Act::Broker(act), Promise::UnixSockets, insistence, &origin, sign));
+        }
     }
     for git in &wish.git_dirs {
         steps.push(step(
@@ -373,7 +377,9 @@ fn shortfalls(wish: &Confinement, linux: &LinuxFacts, plan: &mut Plan) {
             origin: wish.mode.origin.clone(),
         });
     }
-    if wish.network.value == NetworkWish::On && linux.landlock_abi < 6 {
+    // Where sockets are brokered, so are those that have a name and no file.
+    let brokered = wish.unix_sockets != UnixSockets::Everything;
+    if wish.network.value == NetworkWish::On && linux.landlock_abi < 6 && !brokered {
         plan.not_held.push(Shortfall {
             promise: Promise::Ipc,
             weakened: false,

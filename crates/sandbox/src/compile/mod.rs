@@ -4,8 +4,9 @@
 #![forbid(unsafe_code)]
 
 use crate::host::{HostFacts, System, Tried};
-use crate::plan::{Brokered, Plan, Promise};
+use crate::plan::{Act, Brokered, Insistence, Plan, Promise, Shortfall};
 use ringfence_model::confinement::{NetworkWish, ProxyListeners};
+use ringfence_model::facts::FileKind;
 use ringfence_model::{Confinement, Origin, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -82,18 +83,33 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
     }
 }
 
-/// Refuses a plan that leaves something to the broker on a host where none can be had: inside a program that is one.
-fn with_broker(plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
+/// What becomes of a plan on a host where no broker can be had: inside a program that is one. It is refused if something is
+/// left to the broker alone. What mounts or the kernel hold as well needs none, and what would have been better with one is
+/// said.
+fn with_broker(mut plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
     let failure = host.linux.as_ref().and_then(|linux| match &linux.notification {
         Tried::Fails { why, remedy } => Some((why, remedy.clone().unwrap_or_default())),
         _ => None,
     });
     let Some((why, remedy)) = failure else { return Ok(plan) };
     let mut unmet: Vec<Unmet> = Vec::new();
-    // A mount holds what is there already.
-    for (step, wish) in
-        plan.brokered().filter(|(_, wish)| !matches!(wish, Brokered::ProtectedName { present: true, .. }))
-    {
+    let mut weaker: Vec<Shortfall> = Vec::new();
+    for (step, wish) in plan.brokered().filter(|(_, wish)| !is_mounted(&plan, wish)) {
+        if step.insistence == Insistence::Should {
+            let (promise, what) = match wish {
+                // The kernel holds the promise: nobody explains a refusal, that is all.
+                Brokered::RefusedSockets { allowed } if allowed.is_empty() => continue,
+                Brokered::RefusedSockets { .. } => {
+                    (Promise::Work, "listed sockets that are made anew during the run can't be reached".to_owned())
+                }
+                _ => (step.promise, format!("what the broker adds ({})", print::brokered(wish))),
+            };
+            let (why, remedy) = (format!("no broker can be had: {why}"), remedy.clone());
+            // Nobody else so much as looks at a watched name.
+            let weakened = !matches!(wish, Brokered::WatchedName { .. });
+            weaker.push(Shortfall { promise, weakened, what, why, remedy, origin: step.origin.clone() });
+            continue;
+        }
         // One of each promise stands for the others.
         if unmet.iter().any(|known| known.promise == Some(step.promise)) {
             continue;
@@ -106,7 +122,29 @@ fn with_broker(plan: Plan, host: &HostFacts) -> Result<Plan, Unenforceable> {
             &step.origin,
         ));
     }
-    if unmet.is_empty() { Ok(plan) } else { Err(Unenforceable { unmet }) }
+    if !unmet.is_empty() {
+        return Err(Unenforceable { unmet });
+    }
+    let is_file = |act: &Act| matches!(act, Act::ReadOnlyPath { found, .. } if *found != FileKind::Directory);
+    if let Some(step) = plan.steps.iter().find(|step| is_file(&step.act)) {
+        weaker.push(Shortfall {
+            promise: step.promise,
+            weakened: true,
+            what: "protected files that somebody outside replaces during the run".to_owned(),
+            why: format!("a mount goes with the file it is on, and no broker can be had: {why}"),
+            remedy: remedy.clone(),
+            origin: step.origin.clone(),
+        });
+    }
+    plan.steps.retain(|step| !matches!(step.act, Act::Broker(_)));
+    plan.not_held.extend(weaker);
+    Ok(plan)
+}
+
+/// Whether a mount holds what is left to the broker too. There is none on a link.
+fn is_mounted(plan: &Plan, wish: &Brokered) -> bool {
+    let Brokered::ProtectedName { path, present: true, .. } = wish else { return false };
+    plan.steps.iter().any(|step| matches!(&step.act, Act::ReadOnlyPath { path: held, .. } if path.is_within(held)))
 }
 
 /// Settings that would have no effect: an error, since whoever set them relies on them.

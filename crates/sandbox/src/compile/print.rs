@@ -84,6 +84,7 @@ pub fn describe(act: &Act) -> String {
             let except: Vec<String> = except.iter().map(|path| path.display()).collect();
             format!("Landlock below {} but for {}: {}", path.display(), except.join(", "), rights.join(" "))
         }
+        Act::LandlockSockets { allowed } => format!("Landlock: {}", no_sockets(allowed)),
         Act::Landlock { abi, files, scopes, network } => {
             let scopes = if scopes.is_empty() { String::new() } else { format!("; scopes {}", scopes.join(" ")) };
             format!("Landlock ABI {abi}: {} rights on files, {} on the network{scopes}", files.len(), network.len())
@@ -118,14 +119,24 @@ fn limit_text(limit: &Limit) -> String {
     }
 }
 
+fn no_sockets(allowed: &[AbsPath]) -> String {
+    match allowed {
+        [] => "no unix socket made outside".to_owned(),
+        _ => format!("no unix socket made outside but {}", paths(allowed)),
+    }
+}
+
 pub(super) fn brokered(wish: &Brokered) -> String {
     match wish {
         Brokered::ProtectedName { path, present, .. } => {
             format!("{} {}", path.display(), if *present { "stays what it is" } else { "doesn't come into being" })
         }
         Brokered::WatchedName { path, .. } => format!("{} is moved aside when it is made", path.display()),
-        Brokered::UnixSockets { allowed } if allowed.is_empty() => "no unix socket made outside".to_owned(),
-        Brokered::UnixSockets { allowed } => format!("no unix socket made outside but {}", paths(allowed)),
+        Brokered::UnixSockets { allowed } => no_sockets(allowed),
+        Brokered::RefusedSockets { allowed } if allowed.is_empty() => "says which unix socket was refused".to_owned(),
+        Brokered::RefusedSockets { allowed } => {
+            format!("says which unix socket was refused; reaches {} also when made anew", paths(allowed))
+        }
         Brokered::DenyReadGlob { glob } => {
             format!("not readable: {}", ringfence_model::text::escape(glob.as_str()))
         }

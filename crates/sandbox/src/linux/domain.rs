@@ -6,6 +6,7 @@
 
 use super::seam::BrokerFactory;
 use super::spawn::supervisor;
+use crate::compile::landlock::RESOLVE_UNIX;
 use crate::enforced::StartError;
 use crate::plan::{Act, Insistence, Plan, Step};
 use crate::prepare::{c_path, c_string, names};
@@ -54,10 +55,13 @@ fn enter(plan: &Plan) -> Result<OwnedFd, StartError> {
         };
         match &step.act {
             Act::Landlock { files, network, scopes, .. } => {
-                handled = names::files(files)?;
+                let all = names::files(files)?;
+                // Sockets that are listed may be made anew: the broker reaches them then, and judges what it reaches.
+                handled = all & !rights_of(&[RESOLVE_UNIX]);
+                // Every port is the broker's, and none the command's.
                 let (network, scopes) = (names::network(network)?, names::scopes(scopes)?);
-                let make = || security::landlock_create(handled, network, scopes).map(own);
-                let made = make().and_then(|wide| Ok([wide, make()?]));
+                let make = |files, network| security::landlock_create(files, network, scopes).map(own);
+                let made = make(handled, 0).and_then(|wide| Ok([wide, make(all, network)?]));
                 rulesets = Some(made.map_err(|errno| failed("make a Landlock ruleset", errno))?);
             }
             Act::WritableRoot { path, id } => {
@@ -72,7 +76,9 @@ fn enter(plan: &Plan) -> Result<OwnedFd, StartError> {
             Act::LandlockRule { path, rights } => {
                 let Some(rulesets) = &rulesets else { continue };
                 let rights = names::files(rights)?;
-                let granted = open(&c_path(path)?).and_then(|at| grant(rulesets, &at, rights));
+                let [_, command] = rulesets;
+                let into = if rights == rights_of(&[RESOLVE_UNIX]) { std::slice::from_ref(command) } else { rulesets };
+                let granted = open(&c_path(path)?).and_then(|at| grant(into, &at, rights));
                 lenient(step, granted).map_err(|errno| failed("add a Landlock rule", errno))?;
             }
             Act::LandlockSiblings { path, except, rights } => {
@@ -133,9 +139,9 @@ fn open(path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
 
 fn grant(rulesets: &[OwnedFd], at: &OwnedFd, rights: u64) -> Result<(), Errno> {
     let stat = fs::fstat(at.as_raw_fd())?;
-    // Rights on directories mean nothing on a file, and the kernel says so.
+    // Rights on directories mean nothing on a file, and the kernel says so. That on sockets would hold for all in it.
     let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let rights = if directory { rights } else { rights & rights_of(ON_FILES) };
+    let rights = if directory { rights & !rights_of(&[RESOLVE_UNIX]) } else { rights & rights_of(ON_FILES) };
     if rights == 0 {
         return Ok(());
     }
@@ -143,7 +149,7 @@ fn grant(rulesets: &[OwnedFd], at: &OwnedFd, rights: u64) -> Result<(), Errno> {
 }
 
 /// Rights that a file can have which is no directory.
-const ON_FILES: &[&str] = &["EXECUTE", "WRITE_FILE", "READ_FILE", "TRUNCATE", "IOCTL_DEV"];
+const ON_FILES: &[&str] = &["EXECUTE", "WRITE_FILE", "READ_FILE", "TRUNCATE", "IOCTL_DEV", RESOLVE_UNIX];
 
 /// Every entry of a directory but `except`; of directories above those, their entries instead. Links are left out: what
 /// they lead to has an entry of its own.

@@ -95,7 +95,9 @@ pub(crate) fn perform(program: &Program, op: &Op) -> Result<(), Errno> {
             fill(program, *to, security::landlock_create(*files, *network, *scopes)?);
         }
         Op::LandlockRule { ruleset, at, rights } => {
-            if fd(*at) >= 0 {
+            // On a directory it would hold for every socket there.
+            let meant = |at| Ok(*rights != security::RESOLVE_UNIX || !is_directory(at)?);
+            if fd(*at) >= 0 && meant(fd(*at))? {
                 security::landlock_path(fd(*ruleset), *rights, fd(*at))?;
             }
         }

@@ -3,7 +3,7 @@
 use super::terminal::Terminal;
 use super::words::{self, PROGRAM};
 use crate::enforced::{Enforced, StartError, StepResult};
-use crate::plan::{Act, Limit, Plan};
+use crate::plan::{Limit, Plan};
 use crate::run::{Command, Outcome, Signals, Stdio};
 use crate::sys::{self, Event, Start};
 use ringfence_model::Tier;

@@ -5,6 +5,7 @@ use super::remedy::{Need, advise};
 use super::surroundings::Surroundings;
 use super::{Finding, errno_name, tried};
 use crate::host::Tried;
+use crate::sys::security;
 use crate::sys::trial::{self, Handled};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -20,11 +21,13 @@ const ADDED: &[(u32, &str)] = &[
     (6, "signals and abstract sockets"),
     (7, "audit records"),
     (8, "whole thread groups"),
-    (9, "pathname unix sockets"),
+    (UNIX_ABI, "pathname unix sockets"),
+    (10, "UDP ports, quiet audit records"),
+    (11, "no new privileges with the rules"),
 ];
 
-/// `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`.
-const RESOLVE_UNIX: u64 = 1 << 16;
+/// Oldest ABI with the right for unix sockets.
+pub(super) const UNIX_ABI: u32 = 9;
 
 pub(super) fn probe(around: &Surroundings) -> (u32, Tried, Vec<Finding>) {
     let source = "landlock_create_ruleset(LANDLOCK_CREATE_RULESET_VERSION)";
@@ -68,7 +71,7 @@ fn restrict() -> trial::Attempt {
 fn unix_sockets() -> Tried {
     let not_there =
         |why: String| Tried::Fails { why, remedy: Some("Linux with Landlock ABI 9 or later has it".into()) };
-    let handled = Handled { fs: RESOLVE_UNIX, ..Handled::default() };
+    let handled = Handled { fs: security::RESOLVE_UNIX, ..Handled::default() };
     let ruleset = match trial::landlock_create_ruleset(handled) {
         Ok(ruleset) => ruleset,
         Err(error) => {

@@ -24,7 +24,7 @@ pub fn quick() -> HostFacts {
             mount_api: since(kernel, (5, 12)),
             own_proc: Tried::Works,
             landlock_abi: security::landlock_abi(),
-            landlock_unix: Tried::Untried,
+            landlock_unix: landlock_unix(),
             seccomp: Tried::Works,
             notification: since(kernel, (5, 14)),
             sync_wake: since(kernel, (6, 6)),
@@ -54,6 +54,16 @@ pub fn quick_for(wish: &ringfence_model::Confinement) -> HostFacts {
 /// The control group that this wish needs, if one can be had.
 pub(crate) fn cgroup_for(wish: &ringfence_model::Confinement) -> Option<PathBuf> {
     (wish.limits.memory.is_some() || wish.limits.processes.is_some()).then(super::cgroup::quick).flatten()
+}
+
+/// The right for unix sockets is tried as far as a start can: the kernel takes it, under a version that has it. That it refuses
+/// connections is what `ringfence doctor` and `ringfence prove` try.
+fn landlock_unix() -> Tried {
+    if security::landlock_abi() >= super::landlock::UNIX_ABI && security::landlock_has_unix() {
+        Tried::Works
+    } else {
+        Tried::Untried
+    }
 }
 
 fn since(kernel: (u32, u32), first: (u32, u32)) -> Tried {

@@ -46,6 +46,15 @@ pub(crate) fn landlock_abi() -> u32 {
     unsafe { call(libc::SYS_landlock_create_ruleset, [0, 0, 1, 0, 0, 0]) }.unwrap_or(0) as u32
 }
 
+/// `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`.
+pub(crate) const RESOLVE_UNIX: u64 = 1 << 16;
+
+/// Whether `landlock_create_ruleset(2)` takes the right for unix sockets. A kernel that doesn't know it refuses it.
+pub(crate) fn landlock_has_unix() -> bool {
+    // The descriptor is this function's own.
+    landlock_create(RESOLVE_UNIX, 0, 0).map(super::own).is_ok()
+}
+
 /// `landlock_create_ruleset(2)`.
 pub(crate) fn landlock_create(files: u64, network: u64, scoped: u64) -> Result<i32> {
     let attr: [u64; 3] = [files, network, scoped];

@@ -1,6 +1,8 @@
 //! Shared memory, queues and abstract sockets are the sandbox's own; sockets made outside are unreachable.
 
 use super::harness::{Probe, Scratch, Verdict, expect};
+use ringfence_model::confinement::NetworkWish;
+use ringfence_model::{Origin, Sourced};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 
@@ -37,8 +39,13 @@ fn abstract_name(scratch: &Scratch) -> Verdict {
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
     listener.set_nonblocking(true)?;
     let script = format!("import socket; s=socket.socket(socket.AF_UNIX); s.connect('\\0{name}')");
-    let seen = scratch.run(scratch.wish(), &["/usr/bin/env", "python3", "-c", &script])?;
-    expect(listener.accept().is_err(), format!("an abstract socket of the host was reached: {seen:?}"))
+    let mut online = scratch.wish();
+    online.0.network = Sourced::new(NetworkWish::On, Origin::flag("--network"));
+    for wish in [scratch.wish(), online] {
+        let seen = scratch.run(wish, &["/usr/bin/env", "python3", "-c", &script])?;
+        expect(listener.accept().is_err(), format!("an abstract socket of the host was reached: {seen:?}"))?;
+    }
+    Ok(())
 }
 
 fn honest(scratch: &Scratch) -> Verdict {

@@ -5,6 +5,7 @@
 
 mod git;
 mod grid;
+mod sockets;
 mod watch;
 
 use ringfence_model::confinement::{

@@ -41,6 +41,12 @@ impl Inside {
         }
     }
 
+    /// Whether so many socket files are remembered that further ones aren't.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).files.len() >= KEPT
+    }
+
     /// Whether this socket file was bound inside.
     #[must_use]
     pub fn has_file(&self, id: FileId) -> bool {

@@ -1,7 +1,7 @@
 //! What the broker holds, as a value: part of the plan, made by `compile`. Pure.
 
 use super::trap::Traps;
-use crate::plan::{Act, Brokered, Plan, Promise, Step};
+use crate::plan::{Act, Brokered, Namespace, Plan, Promise, Step};
 use ringfence_model::confinement::{DeniedRead, GitRole, PathPattern, Protected, UnixSockets, WritableRoot};
 use ringfence_model::facts::FileKind;
 use ringfence_model::glob::name_matches;
@@ -18,6 +18,17 @@ pub enum Holds {
     Names,
     /// The broker does, with Landlock behind it.
     Everything,
+}
+
+/// Who keeps unix sockets made outside from being reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sockets {
+    /// The broker judges each connection, and there are no datagram sockets.
+    #[default]
+    Judged,
+    /// The kernel does, whoever connects or sends in whatever way. The broker's judgement explains.
+    Kernel,
 }
 
 /// A directory in which only some names may come into being or change.
@@ -69,6 +80,12 @@ pub struct BrokerPlan {
     pub denied: Vec<DeniedRead>,
     /// Unix sockets made outside that may be reached.
     pub unix: UnixSockets,
+    /// Who holds that.
+    #[serde(default)]
+    pub sockets: Sockets,
+    /// The network is the host's, and with it the names of abstract unix sockets.
+    #[serde(default)]
+    pub shares_network: bool,
     /// Internet sockets: without a network namespace, only loopback ports that were bound inside.
     pub loopback: Option<Loopback>,
     /// Processes and threads at a time, with where that was set.
@@ -163,6 +180,8 @@ impl BrokerPlan {
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Everything,
+            sockets: Sockets::Judged,
+            shares_network: true,
             loopback: None,
             processes: None,
             cwd: plan.cwd.clone(),
@@ -173,6 +192,7 @@ impl BrokerPlan {
                 Act::WritableRoot { path, id } => {
                     broker.roots.push(WritableRoot { path: path.clone(), id: *id, origin: step.origin.clone() });
                 }
+                Act::Namespaces { kinds, .. } => broker.shares_network = !kinds.contains(&Namespace::Net),
                 Act::ReadOnlyPath { found, .. } => single_files |= *found != FileKind::Directory,
                 Act::LandlockRule { path, rights } if rights.iter().any(|right| right == "WRITE_FILE") => {
                     broker.also_writable.push(path.clone());
@@ -199,7 +219,7 @@ impl BrokerPlan {
             broker.traps.datagrams |= broker.loopback.is_some();
         }
         // What mounts refuse is explained by who is asked about names; a watch is had for not being asked.
-        broker.traps.names |= broker.traps.unix && broker.watched.is_empty();
+        broker.traps.names |= broker.traps.connects && broker.watched.is_empty();
         let asks_for_opens = broker.traps.writes || broker.traps.reads;
         broker.only_opens = holds == Holds::Names && !asks_for_opens && makes_no_files(plan);
         Some(broker)
@@ -222,9 +242,12 @@ impl BrokerPlan {
             Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), Cow::Borrowed("read-only")),
             Brokered::Pin { path } => self.pinned.push(path.clone()),
             Brokered::UnixSockets { allowed } => {
-                self.traps.unix = true;
-                let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
-                self.unix = UnixSockets::Only(listed);
+                self.traps.unix_datagrams = true;
+                self.sockets(allowed, step);
+            }
+            Brokered::RefusedSockets { allowed } => {
+                self.sockets = Sockets::Kernel;
+                self.sockets(allowed, step);
             }
             Brokered::DenyReadGlob { glob } => {
                 self.traps.reads = true;
@@ -244,6 +267,17 @@ impl BrokerPlan {
                 self.loopback = Some(Loopback { every_port, ports: ports.clone() });
             }
         }
+    }
+
+    fn sockets(&mut self, allowed: &[AbsPath], step: &Step) {
+        self.traps.connects = true;
+        let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
+        self.unix = UnixSockets::Only(listed);
+    }
+
+    /// Whether a connection can be left to the kernel, whatever the caller's memory says by then.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.sockets == Sockets::Kernel && self.loopback.is_none()
     }
 
     fn deny(&mut self, pattern: PathPattern, step: &Step) {

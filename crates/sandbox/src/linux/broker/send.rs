@@ -1,17 +1,22 @@
 //! Datagrams to an address, where there is no network namespace: copied and sent for the caller, to loopback ports bound
-//! inside. Messages on sockets that have their peer already carry no address; they are sent on without one.
+//! inside, or to unix sockets made inside where the kernel lets there be unix datagram sockets. Messages on sockets that have
+//! their peer already carry no address; they are sent on without one.
 
 use super::call::Call;
 use super::caller::errno;
 use super::net;
 use super::reply::{Job, Reply};
+use super::socket::Judged;
 use super::wait;
 use crate::sys::{address as socket, peek};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt};
-use std::os::fd::{AsFd, OwnedFd};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, sendmsg,
+    sendmsg_addr, sockopt,
+};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,7 +28,7 @@ const MESSAGE_SIZE: u64 = 56;
 const MMSG_SIZE: u64 = 64;
 
 /// Performs `sendto`, `sendmsg` or `sendmmsg`.
-pub(super) fn send(job: &Job<'_, '_>, call: Call) -> Reply {
+pub(super) fn send(job: &mut Job<'_, '_>, call: Call) -> Reply {
     let done = match call {
         Call::SendTo { socket, data, size, flags, address, length } => {
             send_to(job, socket, (data, size), flags, (address, length))
@@ -40,7 +45,7 @@ fn value(count: usize) -> Reply {
 }
 
 fn send_to(
-    job: &Job<'_, '_>,
+    job: &mut Job<'_, '_>,
     fd: i32,
     (data, size): (u64, u64),
     flags: i32,
@@ -54,6 +59,9 @@ fn send_to(
     let address = job.caller.bytes(address, length.min(128) as usize)?;
     if !job.caller.alive() {
         return Ok(Reply::Later);
+    }
+    if is_unix_datagram(&taken) {
+        return post(job, taken, Outgoing { data, carried: Vec::new(), address, entry: None, flags });
     }
     transmit(job, &taken, &data, flags, &address)
 }
@@ -70,7 +78,7 @@ fn transmit(job: &Job<'_, '_>, taken: &OwnedFd, data: &[u8], flags: i32, address
         }
     }
     net::remember_source(job.shared, taken);
-    let outgoing = Outgoing { data: data.to_vec(), carried: Vec::new(), address: address.to_vec(), flags };
+    let outgoing = Outgoing { data: data.to_vec(), carried: Vec::new(), address: address.to_vec(), entry: None, flags };
     let sent = outgoing.send(taken);
     net::remember_source(job.shared, taken);
     sent.map(value)
@@ -81,6 +89,8 @@ struct Outgoing {
     data: Vec<u8>,
     carried: Vec<OwnedFd>,
     address: Vec<u8>,
+    /// What the address goes through.
+    entry: Option<OwnedFd>,
     flags: i32,
 }
 
@@ -98,7 +108,21 @@ impl Outgoing {
             return Err(Errno::NOBUFS);
         }
         let flags = SendFlags::from_bits_retain(flags.cast_unsigned());
+        if let Some(address) = self.unix_address()? {
+            return sendmsg_addr(taken, &address, &[std::io::IoSlice::new(&self.data)], &mut ancillary, flags);
+        }
         sendmsg(taken, &[std::io::IoSlice::new(&self.data)], &mut ancillary, flags)
+    }
+}
+
+impl Outgoing {
+    /// The unix socket it goes to; none if it goes to its socket's peer.
+    fn unix_address(&self) -> Result<Option<SocketAddrUnix>, Errno> {
+        match (&self.entry, self.address.get(2..)) {
+            (Some(entry), _) => SocketAddrUnix::new(format!("/proc/self/fd/{}", entry.as_raw_fd())).map(Some),
+            (None, Some([0, name @ ..])) => SocketAddrUnix::new_abstract_name(name).map(Some),
+            (None, _) => Ok(None),
+        }
     }
 }
 
@@ -121,7 +145,8 @@ fn deliver(job: &Job<'_, '_>, taken: OwnedFd, outgoing: Outgoing) -> Result<Repl
                 return Reply::Fail(Errno::INTR);
             }
             match outgoing.send(&taken) {
-                Err(Errno::AGAIN) => {}
+                // A socket without a peer has room; whom it sends to hasn't.
+                Err(Errno::AGAIN) => std::thread::sleep(std::time::Duration::from_millis(1)),
                 Ok(sent) => return value(sent),
                 Err(errno) => return Reply::Fail(errno),
             }
@@ -165,14 +190,32 @@ fn copy(job: &Job<'_, '_>, at: u64) -> Result<Message, Errno> {
 
 /// Whether a message on this socket can carry nothing but to its peer.
 ///
-/// A unix stream or packet socket ignores addresses; but the descriptor could be exchanged for another once it was looked
-/// at, so the kernel is told to go on only where no socket exists for which that would matter: unix datagram sockets can't
-/// be made, and internet ones aren't streams to somewhere else without `connect`, which is judged.
+/// A unix stream or packet socket ignores addresses, and that of a datagram socket is judged; the message is copied and sent
+/// by us, so that the descriptor can't be exchanged for another once it was looked at.
 fn ignores_addresses(taken: &OwnedFd) -> bool {
     sockopt::socket_domain(taken).is_ok_and(|domain| domain == AddressFamily::UNIX)
 }
 
-fn send_message(job: &Job<'_, '_>, fd: i32, message: u64, flags: i32) -> Result<Reply, Errno> {
+/// Whether it is a unix socket whose messages may say where they go.
+fn is_unix_datagram(taken: &OwnedFd) -> bool {
+    ignores_addresses(taken) && sockopt::socket_type(taken).is_ok_and(|kind| kind == SocketType::DGRAM)
+}
+
+/// Sends to a unix socket, if its address says one that may be reached.
+fn post(job: &mut Job<'_, '_>, taken: OwnedFd, outgoing: Outgoing) -> Result<Reply, Errno> {
+    if outgoing.address.is_empty() {
+        return deliver(job, taken, outgoing);
+    }
+    match super::socket::judge(job, outgoing.address)? {
+        Judged::Gone => Ok(Reply::Later),
+        Judged::Refused { refusal, target } => Ok(job.refuse(refusal, "send", &target)),
+        Judged::Inside { address, entry } | Judged::Listed { address, entry } => {
+            deliver(job, taken, Outgoing { address, entry, ..outgoing })
+        }
+    }
+}
+
+fn send_message(job: &mut Job<'_, '_>, fd: i32, message: u64, flags: i32) -> Result<Reply, Errno> {
     let taken = job.caller.take(fd)?;
     if ignores_addresses(&taken) {
         return relay(job, taken, message, flags);
@@ -185,7 +228,7 @@ fn send_message(job: &Job<'_, '_>, fd: i32, message: u64, flags: i32) -> Result<
     transmit(job, &taken, &message.data, flags, &message.address)
 }
 
-fn send_messages(job: &Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i32) -> Result<Reply, Errno> {
+fn send_messages(job: &mut Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i32) -> Result<Reply, Errno> {
     let taken = job.caller.take(fd)?;
     let mut sent = 0usize;
     for number in 0..u64::from(count).min(VECTORS_MAX) {
@@ -223,7 +266,7 @@ fn send_messages(job: &Job<'_, '_>, fd: i32, messages: u64, count: u32, flags: i
 }
 
 /// A message between unix sockets, with the descriptors it may carry.
-fn relay(job: &Job<'_, '_>, taken: OwnedFd, at: u64, flags: i32) -> Result<Reply, Errno> {
+fn relay(job: &mut Job<'_, '_>, taken: OwnedFd, at: u64, flags: i32) -> Result<Reply, Errno> {
     let header = job.caller.bytes(at, usize::try_from(MESSAGE_SIZE).map_err(|_| Errno::FAULT)?)?;
     let (control, size) = (word(&header, 32)?, word(&header, 40)?);
     let message = copy(job, at)?;
@@ -237,7 +280,9 @@ fn relay(job: &Job<'_, '_>, taken: OwnedFd, at: u64, flags: i32) -> Result<Reply
     if !job.caller.alive() {
         return Ok(Reply::Later);
     }
-    deliver(job, taken, Outgoing { data: message.data, carried, address: Vec::new(), flags })
+    // Sockets with a peer ignore addresses.
+    let address = if is_unix_datagram(&taken) { message.address } else { Vec::new() };
+    post(job, taken, Outgoing { data: message.data, carried, address, entry: None, flags })
 }
 
 /// The descriptors of `SCM_RIGHTS` in control data; other kinds are left out.

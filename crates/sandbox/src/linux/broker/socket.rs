@@ -12,7 +12,7 @@ use ringfence_model::confinement::UnixSockets;
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, getsockname, socketpair, sockopt};
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -71,50 +71,100 @@ pub(super) fn connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32)
 
 fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Result<Reply, Errno> {
     let (taken, address) = look(job, fd, address, length)?;
+    if !job.caller.alive() {
+        return Ok(Reply::Later);
+    }
     if sockopt::socket_domain(&taken)? != AddressFamily::UNIX {
-        if !job.caller.alive() {
-            return Ok(Reply::Later);
-        }
         if let Some(refusal) = net::judge(job, &taken, &address, net::Way::Connect)? {
             return Ok(job.refuse(refusal, "connect", net::display(&address).as_bytes()));
+        }
+        if job.rules().plan.may_go_on() {
+            return Ok(Reply::GoOn);
         }
         net::bind_source(job, &taken, &address);
         return connect_to(job, taken, address, None);
     }
+    match judge(job, address)? {
+        Judged::Gone => Ok(Reply::Later),
+        Judged::Refused { refusal, target } => Ok(job.refuse(refusal, "connect", &target)),
+        Judged::Inside { .. } if job.rules().plan.may_go_on() => Ok(Reply::GoOn),
+        Judged::Inside { address, entry } | Judged::Listed { address, entry } => connect_to(job, taken, address, entry),
+    }
+}
+
+/// What is known of the unix socket that an address means.
+pub(super) enum Judged {
+    /// It may be reached, as everything made inside.
+    Inside {
+        /// The very socket that was judged, whatever its name means by now.
+        address: Vec<u8>,
+        /// What that address goes through.
+        entry: Option<OwnedFd>,
+    },
+    /// It was made outside, and may be reached since it is listed.
+    Listed {
+        /// As above.
+        address: Vec<u8>,
+        /// As above.
+        entry: Option<OwnedFd>,
+    },
+    /// It was made outside.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// What it is called.
+        target: Vec<u8>,
+    },
+    /// Whoever asked is gone.
+    Gone,
+}
+
+/// Judges a copied address of a unix socket.
+pub(super) fn judge(job: &mut Job<'_, '_>, address: Vec<u8>) -> Result<Judged, Errno> {
+    let inside = &job.shared.inside;
     if family(&address) != Some(AddressFamily::UNIX.as_raw()) {
-        return connect_to(job, taken, address, None);
+        return Ok(Judged::Inside { address, entry: None });
     }
-    match unix_name(&address)? {
-        UnixName::None => connect_to(job, taken, address, None),
+    let path = match unix_name(&address)? {
+        UnixName::None => return Ok(Judged::Inside { address, entry: None }),
         UnixName::Abstract(name) => {
-            if job.rules().plan.loopback.is_some() && !job.shared.inside.has_name(&name) {
+            // The scope that Landlock has for such names binds the caller. It doesn't bind us, who may connect for it.
+            if job.rules().plan.shares_network && !inside.has_name(&name) {
                 let target = [b"@", name.get(1..).unwrap_or_default()].concat();
-                return Ok(job.refuse(made_outside(None), "connect", &target));
+                return Ok(Judged::Refused { refusal: made_outside(None), target });
             }
-            connect_to(job, taken, address, None)
+            return Ok(Judged::Inside { address, entry: None });
         }
-        UnixName::Path(path) => {
-            let at = At { dir: libc::AT_FDCWD, path: 0 };
-            let found = walk::find(&job.caller, at, &path)?;
-            let entry = match walk::name(&job.caller, found, true)? {
-                Named::Missing(_) => return Err(Errno::NOENT),
-                Named::There(_, entry) | Named::Nameless(entry) => entry,
-            };
-            if !job.caller.alive() {
-                return Ok(Reply::Later);
-            }
-            let stat = fstat(&entry)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-                return Err(Errno::CONNREFUSED);
-            }
-            let target = super::place::path_of(job.shared.proc.as_fd(), entry.as_fd())?;
-            if !job.shared.inside.has_file(file_id(&stat)) && !is_listed(job, file_id(&stat)) {
-                return Ok(job.refuse(made_outside(Some(&target)), "connect", &target));
-            }
-            let address = unix_address(format!("/proc/self/fd/{}", entry.as_raw_fd()).as_bytes());
-            connect_to(job, taken, address, Some(entry))
-        }
+        UnixName::Path(path) => path,
+    };
+    let at = At { dir: libc::AT_FDCWD, path: 0 };
+    let found = walk::find(&job.caller, at, &path)?;
+    let entry = match walk::name(&job.caller, found, true)? {
+        Named::Missing(_) => return Err(Errno::NOENT),
+        Named::There(_, entry) | Named::Nameless(entry) => entry,
+    };
+    if !job.caller.alive() {
+        return Ok(Judged::Gone);
     }
+    let stat = fstat(&entry)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        return Err(Errno::CONNREFUSED);
+    }
+    let id = file_id(&stat);
+    let address = unix_address(format!("/proc/self/fd/{}", entry.as_raw_fd()).as_bytes());
+    let entry = Some(entry);
+    // Of so many that not all are remembered, the kernel knows each.
+    if inside.has_file(id) || (inside.is_full() && job.rules().plan.may_go_on()) {
+        return Ok(Judged::Inside { address, entry });
+    }
+    if is_listed(job, id) {
+        return Ok(Judged::Listed { address, entry });
+    }
+    let target = match &entry {
+        Some(entry) => super::place::path_of(job.shared.proc.as_fd(), entry.as_fd())?,
+        None => Vec::new(),
+    };
+    Ok(Judged::Refused { refusal: made_outside(Some(&target)), target })
 }
 
 fn is_listed(job: &Job<'_, '_>, id: ringfence_model::facts::FileId) -> bool {
@@ -169,6 +219,12 @@ fn remember_source(job: &Job<'_, '_>, taken: &OwnedFd) {
     net::remember_source(job.shared, taken);
 }
 
+/// The abstract name that the kernel chose for a socket, as addresses have it.
+fn given_name(taken: &OwnedFd) -> Option<Vec<u8>> {
+    let address = SocketAddrUnix::try_from(getsockname(taken).ok()?).ok()?;
+    Some([b"\0", address.abstract_name()?].concat())
+}
+
 /// `bind`.
 pub(super) fn bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Reply {
     perform_bind(job, fd, address, length).unwrap_or_else(Reply::Fail)
@@ -189,7 +245,16 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
         return Ok(net::bind(job, &taken, &address).into());
     }
     match unix_name(&address)? {
-        UnixName::None => Ok(plain(&address).into()),
+        UnixName::None => {
+            if !job.caller.alive() {
+                return Ok(Reply::Later);
+            }
+            let done = plain(&address);
+            if let Some(name) = given_name(&taken).filter(|_| done.is_ok()) {
+                job.shared.inside.add_name(name);
+            }
+            Ok(done.into())
+        }
         UnixName::Abstract(name) => {
             if !job.caller.alive() {
                 return Ok(Reply::Later);
@@ -224,10 +289,10 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
             rustix::process::fchdir(found.parent.fd())?;
             let done = plain(&unix_address(&found.name));
             let _ = rustix::process::fchdir(&job.shared.proc);
-            if done.is_ok() {
-                if let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name)) {
-                    job.shared.inside.add_file(file);
-                }
+            if done.is_ok()
+                && let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name))
+            {
+                job.shared.inside.add_file(file);
             }
             Ok(done.into())
         }

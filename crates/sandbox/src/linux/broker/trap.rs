@@ -17,8 +17,10 @@ pub struct Traps {
     pub removals: bool,
     /// `chmod`, `chown`, times, extended attributes.
     pub metadata: bool,
-    /// `connect`, and unix datagram sockets.
-    pub unix: bool,
+    /// `connect`, and `bind`, which shows what was made inside.
+    pub connects: bool,
+    /// Unix datagram sockets, where the kernel doesn't keep them from sockets outside.
+    pub unix_datagrams: bool,
     /// Sending internet datagrams to an address.
     pub datagrams: bool,
     /// `prlimit`, `setpriority` and their like on other processes.
@@ -86,7 +88,7 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     if traps.names {
         open_bits |= CREATE;
         always(&mut rows, NAMES);
-    } else if traps.unix {
+    } else if traps.connects {
         // Which sockets were made inside is known by their being bound; the file is made as the umask says.
         always(&mut rows, &["bind", "umask"]);
     }
@@ -120,8 +122,10 @@ pub fn rows(traps: Traps) -> Vec<Row> {
             rows.push(Row::when("ioctl", &[Equal(1, request)], Action::Errno(libc::EPERM)));
         }
     }
-    if traps.unix {
+    if traps.connects {
         always(&mut rows, &["connect"]);
+    }
+    if traps.unix_datagrams {
         for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
             // The raw type of the unix family is a datagram socket too.
             let when = [Equal(0, libc::AF_UNIX.cast_unsigned()), Masked(1, 0xf, kind.cast_unsigned())];
@@ -196,7 +200,8 @@ mod tests {
             reads: false,
             removals: true,
             metadata: true,
-            unix: true,
+            connects: true,
+            unix_datagrams: true,
             datagrams: true,
             processes: true,
             forks: true,

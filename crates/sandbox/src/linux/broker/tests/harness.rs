@@ -1,6 +1,6 @@
 //! A scratch directory outside, and a scenario of this very binary inside.
 
-use crate::linux::broker::plan::{BrokerPlan, Holds};
+use crate::linux::broker::plan::{BrokerPlan, Holds, Sockets};
 use crate::linux::broker::trap::{Traps, rows};
 use crate::linux::broker::{Broker, Prepared};
 use crate::linux::filter::{Arch, program};
@@ -32,7 +32,7 @@ impl Scratch {
         std::fs::write(dir.path().join("out/keep"), "keep").unwrap();
         let plan = BrokerPlan {
             outside: Origin::builtin("test"),
-            traps: Traps { names: true, unix: true, ..Traps::default() },
+            traps: Traps { names: true, connects: true, unix_datagrams: true, ..Traps::default() },
             only_opens: false,
             holds: Holds::Names,
             roots: Vec::new(),
@@ -43,6 +43,8 @@ impl Scratch {
             only: Vec::new(),
             denied: Vec::new(),
             unix: UnixSockets::Only(Vec::new()),
+            shares_network: false,
+            sockets: Sockets::Judged,
             processes: None,
             loopback: None,
             cwd: ringfence_model::AbsPath::root(),

@@ -511,7 +511,8 @@ fn fs_01_the_broker_alone_holds_what_is_outside() {
         writes: true,
         removals: true,
         metadata: true,
-        unix: true,
+        connects: true,
+        unix_datagrams: true,
         ..Default::default()
     };
     scratch.plan.traps = all;

@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
-pub const SCENARIOS: &[Scenario] = &[("outside", outside), ("inside", inside), ("listed", listed), ("idle", idle)];
+pub const SCENARIOS: &[Scenario] =
+    &[("outside", outside), ("inside", inside), ("listed", listed), ("abstract names", abstract_names), ("idle", idle)];
 
 fn idle(_: &Path) {
     std::thread::sleep(std::time::Duration::from_secs(30));
@@ -71,6 +72,24 @@ fn inside(_: &Path) {
     drop(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap());
 }
 
+/// The name of the socket outside comes from the number of the process that made it, which is our parent.
+fn abstract_names(_: &Path) {
+    let address = |name: &[u8]| -> SocketAddr {
+        <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name).unwrap()
+    };
+    let outside = format!("ringfence-outside-{}", std::os::unix::process::parent_id());
+    refused("an abstract name of the host", UnixStream::connect_addr(&address(outside.as_bytes())));
+    let name = format!("ringfence-inside-{}", std::process::id());
+    let _listener = UnixListener::bind_addr(&address(name.as_bytes())).unwrap();
+    UnixStream::connect_addr(&address(name.as_bytes())).unwrap();
+    // A name that the kernel chooses.
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
+    bind(&socket, &rustix::net::SocketAddrUnix::new_unnamed()).unwrap();
+    listen(&socket, 1).unwrap();
+    let chosen = rustix::net::SocketAddrUnix::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+    UnixStream::connect_addr(&address(chosen.abstract_name().unwrap())).unwrap();
+}
+
 fn listed(dir: &Path) {
     UnixStream::connect(dir.join("out/sock")).unwrap();
     refused("its neighbour", UnixStream::connect(dir.join("ws/sock")));
@@ -96,6 +115,19 @@ fn ipc_01_sockets_made_outside_are_not_reached() {
     datagram.set_nonblocking(true).unwrap();
     assert!(datagram.recv(&mut [0; 8]).is_err());
     assert!(denials.iter().any(|denial| denial.rule == "unix-socket-outside" && !denial.allow_with.is_empty()));
+}
+
+#[test]
+fn ipc_03_where_the_network_is_the_hosts_only_abstract_names_made_inside_are_reached() {
+    let mut scratch = Scratch::new();
+    scratch.plan.shares_network = true;
+    let name = format!("ringfence-outside-{}", std::process::id());
+    let address = <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name).unwrap();
+    let server = UnixListener::bind_addr(&address).unwrap();
+    let denials = scratch.run("abstract names");
+    server.set_nonblocking(true).unwrap();
+    assert!(server.accept().is_err());
+    assert!(denials.iter().any(|denial| denial.rule == "unix-socket-outside"), "{denials:?}");
 }
 
 #[test]
