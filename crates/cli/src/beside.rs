@@ -13,8 +13,10 @@ pub fn renew(refresh: Option<Refresh>) {
     }
 }
 
-/// The command is done: waits for what must not be lost.
+/// The command is done: waits for what must not be lost, or left behind.
 pub fn settle() {
+    #[cfg(target_os = "linux")]
+    ringfence_sandbox::settle();
     if let Some(refresh) = RENEWAL.lock().unwrap_or_else(PoisonError::into_inner).take() {
         refresh.settle();
     }

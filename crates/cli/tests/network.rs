@@ -9,6 +9,8 @@ mod clients;
 mod common;
 #[path = "network/ends.rs"]
 mod ends;
+#[path = "network/registries.rs"]
+mod registries;
 #[path = "common/terminal.rs"]
 mod terminal;
 
@@ -47,6 +49,7 @@ struct World {
     place: Place,
     with_node: bool,
     with_java: bool,
+    with_javas_own: bool,
 }
 
 impl World {
@@ -61,7 +64,7 @@ impl World {
         if !needed || !confines(test) {
             return None;
         }
-        let world = Self { place: Place::new(), with_node: false, with_java: true };
+        let world = Self { place: Place::new(), with_node: false, with_java: false, with_javas_own: true };
         let settings = SETTINGS.replace("TRANSPARENT", if transparent { "true" } else { "false" });
         world.place.settings(&(settings + more));
         world.place.write("world/world.sh", WORLD);
@@ -145,6 +148,11 @@ def fetch(host, port=80, path="/hello"):
     except OSError as error:
         slow = " slowly" if time.time() - began > 5 else ""
         return (errno.errorcode.get(error.errno) or str(error)) + slow
+
+def sixth(host):
+    if not os.path.exists("/proc/net/if_inet6"):
+        return "none"
+    return fetch(socket.getaddrinfo(host, 80, socket.AF_INET6)[0][4][0])
 "#;
 
 #[test]
@@ -156,6 +164,7 @@ fn net_06_transparent_programs_reach_allowed_names_and_nothing_else() {
             "{RAW}
 print(fetch('allowed.test'), fetch('ALLOWED.test.'))
 print('refused', fetch('allowed.test', 7001))
+print('sixth', sixth('allowed.test'), sixth('other.test'))
 for host in ['other.test', 'denied.test', '93.184.216.34', '169.254.169.254', '192.168.7.7', '2130706433.evil.test']:
     print(host, fetch(host))
 print('v6', fetch('2606:2800:220:1::34'))
@@ -166,7 +175,8 @@ print('private', fetch('10.0.0.5'))
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines[0], "hello from afar hello from afar", "{}{}", ran.out, ran.err);
     assert_eq!(lines[1], "refused ECONNREFUSED");
-    for line in &lines[2..] {
+    assert!(lines[2] == "sixth hello from afar EACCES" || lines[2] == "sixth none none", "{}{}", ran.out, ran.err);
+    for line in &lines[3..] {
         assert!(line.ends_with(" EHOSTUNREACH") || line.ends_with(" EACCES"), "{}", ran.out);
     }
     // What may not be reached isn't even looked up.

@@ -300,3 +300,29 @@ fn a_full_screen_program_under_tmux() {
     until("got hello");
     tmux(&["kill-server"]);
 }
+
+/// In a container process 1 is often a program that waits for none but its own children.
+#[test]
+fn nothing_is_left_behind_for_process_1_to_wait_for() {
+    let test = "nothing_is_left_behind_for_process_1_to_wait_for";
+    if !confines(test) || !have(test, "python3") {
+        return;
+    }
+    // What is left behind comes to this process, which waits for the program alone. 36 is PR_SET_CHILD_SUBREAPER, the
+    // option __WALL.
+    let heir = "import ctypes, os, subprocess, sys\n\
+                assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0\n\
+                for words in (['sandbox', '--'], ['run', '--']):\n    \
+                    subprocess.run([sys.argv[1], *words, 'true'], check=True)\n\
+                try:\n    \
+                    left = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | 0x40000000)\n    \
+                    sys.exit(f'left behind: {left}')\n\
+                except ChildProcessError:\n    \
+                    pass\n";
+    let place = Place::new();
+    let model = place.command(["sandbox"]);
+    let mut command = Command::new("python3");
+    command.args(["-c", heir]).arg(common::program()).current_dir(place.path("ws"));
+    command.env_clear().envs(model.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Ran::of(&mut command).ends(0);
+}

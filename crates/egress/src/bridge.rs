@@ -8,7 +8,7 @@
 use crate::ask::Ask;
 use crate::credential::Credential;
 use crate::event::{Metrics, Sink};
-use crate::intercept::{InterceptError, Interceptor};
+use crate::intercept::{InterceptError, Interceptor, Trusted};
 use crate::policy::{Policy, PolicyError};
 use crate::proxy::{Door, Limits, Proxy, Session, SessionOptions, Speaks, UpstreamError, UpstreamProxy};
 use crate::resolve::{Resolve, SystemResolver};
@@ -71,7 +71,7 @@ pub enum StartError {
 pub struct Egress {
     session: Arc<Session>,
     metrics: Arc<Metrics>,
-    ca_pem: Option<String>,
+    trusted: Option<Trusted>,
     placeholders: Vec<(String, String)>,
     orders: Option<queue::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
@@ -110,7 +110,7 @@ impl Egress {
         session.socks_udp &= options.datagrams;
         session.asker = options.asker;
         session.limits = options.limits;
-        let ca_pem = interceptor.as_ref().map(|interceptor| interceptor.ca_pem().to_owned());
+        let trusted = interceptor.as_ref().map(|interceptor| interceptor.trusted().clone());
         let placeholders = interceptor.as_ref().map(|interceptor| interceptor.placeholders()).unwrap_or_default();
         session.interceptor = interceptor;
         let session = Session::new(session);
@@ -128,7 +128,7 @@ impl Egress {
                 move || run(proxy, &session, inbox, &ready)
             })
             .map_err(StartError::Thread)?;
-        let mut egress = Self { session, metrics, ca_pem, placeholders, orders: Some(orders), thread: Some(thread) };
+        let mut egress = Self { session, metrics, trusted, placeholders, orders: Some(orders), thread: Some(thread) };
         match started.recv() {
             Ok(Ok(())) => Ok(egress),
             Ok(Err(error)) => Err(StartError::Thread(error)),
@@ -187,8 +187,8 @@ impl Egress {
 
     /// The certificates that programs inside must trust, if TLS is opened for some hosts: the system's and the session's.
     #[must_use]
-    pub fn ca_pem(&self) -> Option<&str> {
-        self.ca_pem.as_deref()
+    pub fn trusted(&self) -> Option<&Trusted> {
+        self.trusted.as_ref()
     }
 
     /// What the command is given in place of credentials: a variable and a placeholder for each.

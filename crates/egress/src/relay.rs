@@ -1,21 +1,69 @@
 //! Carrying bytes between two connections, in both directions, each closed on its own.
 //!
 //! Idle tunnels cost no buffer: a buffer is borrowed from the thread while bytes pass. A direction that keeps filling it
-//! is moved on by the kernel (`splice(2)`), without the bytes coming up.
+//! is moved on by the kernel (`splice(2)`), without the bytes coming up. A tunnel with many small messages is left to a
+//! thread of its own ([`talk`]).
+
+#[cfg(target_os = "linux")]
+pub(crate) mod talk;
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 const SCRATCH: usize = 64 * 1024;
 const SMALL: usize = 4096;
+/// So many small messages in a row make a talk.
+const TALK: u32 = 16;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// How a direction, or a whole connection, was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The sender is done.
+    Ended,
+    /// Small messages go to and fro, and nothing is under way.
+    Talking,
+}
+
+/// What the directions of a tunnel know of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Pair {
+    /// One of them is done.
+    one_done: AtomicBool,
+    /// Small messages in a row, of both.
+    messages: AtomicU32,
+    /// By direction: it waits for its sender, with nothing under way.
+    at_rest: [AtomicBool; 2],
+    /// Whether somebody takes a tunnel that is talked over.
+    can_talk: bool,
+}
+
+impl Pair {
+    pub(crate) fn new(can_talk: bool) -> Self {
+        Self { can_talk, ..Self::default() }
+    }
+
+    fn rest(&self, direction: usize, is_at_rest: bool) {
+        if let Some(flag) = self.at_rest.get(direction) {
+            flag.store(is_at_rest, Relaxed);
+        }
+    }
+
+    /// Counts a small message; whether the two are talking, and nothing would be lost by stopping here.
+    fn is_talk(&self, direction: usize) -> bool {
+        let messages = self.messages.load(Relaxed).saturating_add(1);
+        self.messages.store(messages, Relaxed);
+        let other = self.at_rest.get(1 - direction.min(1)).is_some_and(|flag| flag.load(Relaxed));
+        self.can_talk && messages >= TALK && other && !self.one_done.load(Relaxed)
+    }
 }
 
 /// What one turn did.
@@ -29,18 +77,24 @@ enum Turn {
 }
 
 /// Passes bytes on until the sender is done, then closes that direction of the receiver: where the other direction is done
-/// already, closing the connections will do that.
+/// already, closing the connections will do that. `direction` is 0 or 1.
 pub(crate) async fn pump(
     from: &mut ReadHalf<'_>,
     to: &mut WriteHalf<'_>,
     count: &AtomicU64,
-    other_done: &AtomicBool,
-) -> io::Result<()> {
+    pair: &Pair,
+    direction: usize,
+) -> io::Result<Left> {
     loop {
-        match turn(from, to, count).await? {
+        pair.rest(direction, true);
+        let turn = turn(from, to, count).await?;
+        pair.rest(direction, false);
+        match turn {
             Turn::End => break,
+            Turn::Passed { full: false } if pair.is_talk(direction) => return Ok(Left::Talking),
             Turn::Passed { full: false } => {}
             Turn::Passed { full: true } => {
+                pair.messages.store(0, Relaxed);
                 if bulk::pass(from.as_ref(), to.as_ref(), count).await? == bulk::Stopped::End {
                     break;
                 }
@@ -48,10 +102,10 @@ pub(crate) async fn pump(
             Turn::Rest(rest) => to.write_all(&rest).await?,
         }
     }
-    if other_done.swap(true, Relaxed) {
-        return Ok(());
+    if !pair.one_done.swap(true, Relaxed) {
+        to.shutdown().await?;
     }
-    to.shutdown().await
+    Ok(Left::Ended)
 }
 
 /// The same for connections that the kernel can't move bytes between, with a small buffer of its own.
@@ -59,12 +113,12 @@ pub(crate) async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     count: &AtomicU64,
-) -> io::Result<()> {
+) -> io::Result<Left> {
     let mut buffer = [0; SMALL];
     loop {
         let taken = from.read(&mut buffer).await?;
         if taken == 0 {
-            return to.shutdown().await;
+            return to.shutdown().await.map(|()| Left::Ended);
         }
         to.write_all(buffer.get(..taken).unwrap_or_default()).await?;
         to.flush().await?;
@@ -98,32 +152,32 @@ async fn turn(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64
     .await
 }
 
-/// Runs both directions until both are done, or one fails. The one left over must go on moving: it may be silent for
-/// `half_open` at most.
+/// Runs both directions until both are done, one fails, or they are talking. The one left over must go on moving: it may
+/// be silent for `half_open` at most.
 pub(crate) async fn join(
-    up: impl Future<Output = io::Result<()>>,
-    down: impl Future<Output = io::Result<()>>,
+    up: impl Future<Output = io::Result<Left>>,
+    down: impl Future<Output = io::Result<Left>>,
     bytes: &crate::event::Bytes,
     half_open: std::time::Duration,
-) -> io::Result<()> {
+) -> io::Result<Left> {
     tokio::pin!(up, down);
     tokio::select! {
-        done = &mut up => {
-            done?;
-            while_moving(down, &bytes.down, half_open).await
-        }
-        done = &mut down => {
-            done?;
-            while_moving(up, &bytes.up, half_open).await
-        }
+        left = &mut up => match left? {
+            Left::Talking => Ok(Left::Talking),
+            Left::Ended => while_moving(down, &bytes.down, half_open).await,
+        },
+        left = &mut down => match left? {
+            Left::Talking => Ok(Left::Talking),
+            Left::Ended => while_moving(up, &bytes.up, half_open).await,
+        },
     }
 }
 
 async fn while_moving(
-    mut direction: Pin<&mut impl Future<Output = io::Result<()>>>,
+    mut direction: Pin<&mut impl Future<Output = io::Result<Left>>>,
     count: &AtomicU64,
     limit: std::time::Duration,
-) -> io::Result<()> {
+) -> io::Result<Left> {
     loop {
         let before = count.load(Relaxed);
         match tokio::time::timeout(limit, direction.as_mut()).await {

@@ -44,7 +44,7 @@ pub struct Confinement {
     pub environment_dropped: Vec<(OsText, Origin)>,
     /// What the run may use up.
     pub limits: Limits,
-    /// Background processes go on after the command, until Ringfence ends.
+    /// Background processes go on after the command, and the run lasts as long as they do.
     pub keep_background: Sourced<bool>,
     /// Which Linux tier.
     pub backend: Sourced<Backend>,

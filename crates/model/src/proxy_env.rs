@@ -11,6 +11,8 @@ pub struct ProxyPlace<'a> {
     pub socks_port: u16,
     /// A file with the certificates to trust, if TLS is opened for some hosts.
     pub ca_file: Option<&'a str>,
+    /// The same as a key store of Java.
+    pub java_trust: Option<&'a str>,
     /// `user:password` that the proxy wants, if others could reach its ports. Neither part needs an escape.
     pub credential: Option<&'a str>,
     /// The program that connects `ssh` through the proxy, if it can be run inside.
@@ -131,11 +133,14 @@ impl Value {
                     }
                     None => String::new(),
                 };
+                // A socket of both kinds reaches the proxy by an address that is refused where the network is the machine's.
+                let stack = if parts.is_some() { " -Djava.net.preferIPv4Stack=true" } else { "" };
                 Some(format!(
                     "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={http}{} -Dhttps.proxyHost=127.0.0.1 \
-                     -Dhttps.proxyPort={http}{} -Dhttp.nonProxyHosts=localhost|127.*|[::1]",
+                     -Dhttps.proxyPort={http}{} -Dhttp.nonProxyHosts=localhost|127.*|[::1] {MAVEN}{stack}{}",
                     who("http"),
                     who("https"),
+                    place.java_trust.and_then(trust_store).unwrap_or_default(),
                 ))
             }
             Self::Ssh => {
@@ -149,19 +154,40 @@ impl Value {
     }
 }
 
+/// Maven from 3.9 on looks at those properties only if it is told to.
+const MAVEN: &str = "-Daether.connector.http.useSystemProperties=true";
+
+/// The properties that name a key store. One that Java couldn't be told of is left out.
+fn trust_store(path: &str) -> Option<String> {
+    let quote = match path {
+        _ if path.contains(['\'', '\n']) => return None,
+        _ if path.contains(char::is_whitespace) => "'",
+        _ => "",
+    };
+    Some(format!(" -Djavax.net.ssl.trustStoreType=jks {quote}-Djavax.net.ssl.trustStore={path}{quote}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_stand_once_and_what_has_no_value_is_left_out() {
-        let bare = ProxyPlace { http_port: 3128, socks_port: 0, ca_file: None, credential: None, connector: None };
+        let bare = ProxyPlace {
+            http_port: 3128,
+            socks_port: 0,
+            ca_file: None,
+            java_trust: None,
+            credential: None,
+            connector: None,
+        };
         let set = variables(&bare);
         assert!(set.contains(&("https_proxy", "http://127.0.0.1:3128".to_owned())));
         assert!(!set.iter().any(|(name, _)| matches!(*name, "SOCKS_PROXY" | "SSL_CERT_FILE" | "GIT_SSH_COMMAND")));
         let full = ProxyPlace {
             socks_port: 8081,
             ca_file: Some("/run/ca.pem"),
+            java_trust: Some("/run/a b/ca.jks"),
             credential: Some("ringfence:abc"),
             connector: Some("/usr/bin/ringfence"),
             ..bare
@@ -172,6 +198,10 @@ mod tests {
         assert!(has("https_proxy", "http://ringfence:abc@127.0.0.1:3128"));
         assert!(has("SOCKS_PROXY", "socks5h://ringfence:abc@127.0.0.1:8081"));
         assert!(has("CLOUDSDK_PROXY_PASSWORD", "abc"));
+        let java =
+            |set: &[(&str, String)]| set.iter().find(|(name, _)| *name == "JAVA_TOOL_OPTIONS").unwrap().1.clone();
+        assert!(java(&set).ends_with(" '-Djavax.net.ssl.trustStore=/run/a b/ca.jks'"), "{}", java(&set));
+        assert!(!java(&variables(&bare)).contains("trustStore"));
         // An argument of `ssh` is everybody's to read: the connector has it from the variables.
         assert!(!set.iter().any(|(name, value)| *name == "GIT_SSH_COMMAND" && value.contains("abc")));
         let mut names: Vec<_> = set.iter().map(|(name, _)| name).collect();

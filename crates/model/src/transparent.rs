@@ -13,6 +13,8 @@ pub const BEYOND_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 pub const PREFIX_V4: u8 = 15;
 /// The first address that stands for a name, and the one behind the last.
 pub const NAMES_V4: [u32; 2] = [0xc612_0100, 0xc614_0000];
+/// The first IPv6 address that stands for a name; the number of the name is added to it.
+pub const NAMES_V6: Ipv6Addr = Ipv6Addr::new(0xfd72, 0x696e, 0x6766, 1, 0, 0, 0, 0);
 /// The sandbox's own IPv6 address.
 pub const INSIDE_V6: Ipv6Addr = Ipv6Addr::new(0xfd72, 0x696e, 0x6766, 0, 0, 0, 0, 1);
 /// From where IPv6 connections come back to the sandbox.

@@ -5,6 +5,7 @@ use ringfence_egress::ask::{Ask, Pending};
 use ringfence_egress::bridge::{Egress, Options, StartError};
 use ringfence_egress::credential::Credential;
 use ringfence_egress::event::{Event, Verdict};
+use ringfence_egress::intercept::Trusted;
 use ringfence_egress::proxy::{Limits, Speaks};
 use ringfence_egress::standalone::{Listen, RunError, Standalone};
 use ringfence_model::confinement::{EnvVar, NetworkWish, ProxyListeners};
@@ -80,7 +81,7 @@ pub struct Managed {
     socks_port: u16,
     credential: Option<Credential>,
     denials: Arc<Mutex<Vec<Denial>>>,
-    certificates: Option<PathBuf>,
+    certificates: Option<Certificates>,
 }
 
 /// What a run's network is made from.
@@ -113,8 +114,8 @@ impl Managed {
         let denials: Arc<Mutex<Vec<Denial>>> = Arc::default();
         let private = network.private.clone();
         let egress = Egress::start(Options { datagrams: false, ..options(network, &rules, &denials)? })?;
-        let certificates = match egress.ca_pem() {
-            Some(pem) => Some(write_certificates(pem, private.as_deref())?),
+        let certificates = match egress.trusted() {
+            Some(trusted) => Some(Certificates::write(trusted, private.as_deref())?),
             None => None,
         };
         let egress = Mutex::new(Some(egress));
@@ -147,13 +148,13 @@ impl Managed {
 
     /// Adds to a confinement what programs need to find the proxy and to trust it.
     pub fn complete(&self, wish: &mut Confinement) {
-        let ca_file = self.certificates.as_ref().and_then(|path| path.to_str());
         let connector = std::env::current_exe().ok();
         let credential = self.credential.as_ref().map(Credential::userinfo);
         let place = ProxyPlace {
             http_port: self.http_port,
             socks_port: self.socks_port,
-            ca_file,
+            ca_file: self.certificates.as_ref().and_then(|certificates| certificates.text.to_str()),
+            java_trust: self.certificates.as_ref().and_then(|certificates| certificates.java.to_str()),
             credential: credential.as_deref(),
             connector: connector.as_ref().and_then(|path| path.to_str()),
         };
@@ -213,10 +214,45 @@ impl Managed {
 impl Drop for Managed {
     fn drop(&mut self) {
         drop(self.egress().take());
-        if let Some(path) = &self.certificates {
+    }
+}
+
+/// Files with what programs inside must trust. They are gone with it.
+struct Certificates {
+    /// One certificate after the other.
+    text: PathBuf,
+    /// The same as a key store of Java.
+    java: PathBuf,
+}
+
+impl Certificates {
+    /// Writes them where only this user, and the inside, reads them.
+    fn write(trusted: &Trusted, private: Option<&Path>) -> Result<Self, NetworkError> {
+        use std::hash::{BuildHasher, RandomState};
+        let token = RandomState::new().hash_one(std::process::id());
+        let directory = private.map_or_else(std::env::temp_dir, Path::to_owned);
+        let path = |kind| directory.join(format!("ringfence-ca-{token:016x}.{kind}"));
+        let files = Self { text: path("pem"), java: path("jks") };
+        for (path, content) in [(&files.text, trusted.pem.as_bytes()), (&files.java, &trusted.java)] {
+            write_readable(path, content).map_err(|cause| NetworkError::Certificates { path: path.clone(), cause })?;
+        }
+        Ok(files)
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        for path in [&self.text, &self.java] {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Writes a new file that its user reads.
+fn write_readable(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o400).open(path)?.write_all(content)
 }
 
 /// Starts the proxy alone.
@@ -338,18 +374,4 @@ fn keep_denial(kept: &Mutex<Vec<Denial>>, event: &Event) {
         evidence: Evidence::Proxy,
         allow_with: event.allow_with.clone(),
     });
-}
-
-/// Writes the certificates where only this user, and the inside, reads them.
-fn write_certificates(pem: &str, private: Option<&Path>) -> Result<PathBuf, NetworkError> {
-    use std::hash::{BuildHasher, RandomState};
-    use std::os::unix::fs::OpenOptionsExt;
-    let token = RandomState::new().hash_one(std::process::id());
-    let directory = private.map_or_else(std::env::temp_dir, Path::to_owned);
-    let path = directory.join(format!("ringfence-ca-{token:016x}.pem"));
-    let failed = |cause| NetworkError::Certificates { path: path.clone(), cause };
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o400).open(&path).map_err(failed)?;
-    file.write_all(pem.as_bytes()).map_err(failed)?;
-    Ok(path)
 }

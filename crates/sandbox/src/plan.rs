@@ -41,7 +41,7 @@ pub struct Plan {
     pub environment_dropped: Vec<(OsText, Origin)>,
     /// What the run may use up.
     pub limits: Limits,
-    /// Background processes go on after the command, until Ringfence ends.
+    /// Background processes go on after the command, and the run lasts as long as they do.
     pub keep_background: bool,
     /// Calls of which only the kernel would know that it refused them go through the broker too, so that every refusal can
     /// be explained. They cost more then.

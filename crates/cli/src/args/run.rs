@@ -23,7 +23,7 @@ pub struct RunArgs {
     /// List afterwards everything that was refused, with the smallest grant for each
     #[arg(long)]
     pub log_denials: bool,
-    /// Let processes the command leaves behind go on, confined, until Ringfence ends
+    /// Let processes the command leaves behind go on, confined; Ringfence stays until the last has ended, or it is ended itself
     #[arg(long)]
     pub keep_background: bool,
     /// The command and its arguments, after `--`

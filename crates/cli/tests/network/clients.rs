@@ -1,22 +1,26 @@
 //! Clients of every day, each as people use it, in the sandbox: through the proxy, and without knowing of one.
 
 use super::common::{have, skip};
-use super::{SERVER_2, World};
+use super::{SERVER_2, World, registries};
 use std::process::Command;
 
 #[test]
 fn transparent_clients_of_every_day_work_without_a_proxy() {
     let test = "transparent_clients_of_every_day_work_without_a_proxy";
     let Some(mut world) = World::new(test, true) else { return };
-    world.with_node = have(test, "node") && have(test, "openssl");
-    clients(test, &world, "unset $(env | sed -n 's/^\\([A-Za-z_]*[pP][rR][oO][xX][yY][A-Za-z_]*\\)=.*/\\1/p'); ");
+    world.with_clients(test);
+    clients(
+        test,
+        &world,
+        "unset JAVA_TOOL_OPTIONS $(env | sed -n 's/^\\([A-Za-z_]*[pP][rR][oO][xX][yY][A-Za-z_]*\\)=.*/\\1/p'); ",
+    );
 }
 
 #[test]
 fn clients_of_every_day_work_through_the_proxy() {
     let test = "clients_of_every_day_work_through_the_proxy";
     let Some(mut world) = World::new(test, false) else { return };
-    world.with_node = have(test, "node") && have(test, "openssl");
+    world.with_clients(test);
     clients(test, &world, "");
 }
 
@@ -28,9 +32,8 @@ fn clients_of_every_day_show_the_credential_where_the_sandbox_shares_the_machine
     if ran.status == 125 {
         return skip(test, ran.err.lines().next().unwrap_or("the landlock tier can't be had here"));
     }
-    world.with_node = have(test, "node") && have(test, "openssl");
-    // Java's own client takes no user name and password for a proxy from anywhere.
-    world.with_java = false;
+    world.with_clients(test);
+    world.with_javas_own = false;
     clients(test, &world, "");
 }
 
@@ -40,7 +43,7 @@ fn px_11_clients_of_every_day_work_where_tls_is_opened_and_a_credential_is_put_i
     let more = "[network.tls]\nintercept = [\"allowed.test:443\", \"allowed.test:8443\"]\n\
         [network.secrets.api]\nenv = \"API_TOKEN\"\nhosts = [\"allowed.test:443\"]\nheader = \"Authorization\"\n";
     let Some(mut world) = World::with(test, false, more) else { return };
-    world.with_node = have(test, "node") && have(test, "openssl");
+    world.with_clients(test);
     // The certificates are those that the sandbox names, and nothing is set for any client.
     clients_with(test, &world, "unset CURL_HOME; export CERT=$SSL_CERT_FILE", true);
     if !have(test, "curl") || !have(test, "openssl") {
@@ -73,11 +76,13 @@ enum Needs {
     Node,
     /// Node of at least this version.
     NodeFrom(u32, u32),
-    /// Java, with its compiler.
-    Java,
+    /// A program on Java, with Java's compiler.
+    Java(&'static str),
+    /// One that takes no user name and password for a proxy from anywhere that a sandbox could put them.
+    JavasOwn(&'static str),
 }
 
-use Needs::{Java, Module, Node, NodeFrom, Program};
+use Needs::{Java, JavasOwn, Module, Node, NodeFrom, Program};
 
 /// A client: what it needs, its name, its line of shell, and the last line that it prints.
 type Client = (Needs, &'static str, &'static str, &'static str);
@@ -147,7 +152,34 @@ const CLIENTS: &[Client] = &[
     (Module("aiohttp"), "aiohttp", "python3 aio.py", "hello from afar, and a message"),
     (Module("websockets"), "websockets", "python3 ws.py ws", "a message, 70000 bytes"),
     (Module("websockets"), "websockets, TLS", "python3 ws.py wss", "a message, 70000 bytes"),
-    (Java, "Java", "java -Djava.io.tmpdir=$PWD Get.java 2>&1 | grep -v Picked", "hello from afar"),
+    (JavasOwn("java"), "Java", "java -Djava.io.tmpdir=$PWD Get.java 2>&1 | grep -v Picked", "hello from afar"),
+    (
+        Program("go"),
+        "go",
+        "cd go && GOPROXY=https://allowed.test/go GOSUMDB=off GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS='-mod=mod -modcacherw' \
+         GOCACHE=$PWD/cache GOPATH=$PWD/path go run .",
+        "4",
+    ),
+    (
+        JavasOwn("mvn"),
+        "maven",
+        "cd maven && mvn -B -q -s settings.xml -Dmaven.repo.local=$PWD/local test:say-maven-plugin:1.0:say 2>&1 \
+         | sed 's/\\x1b\\[[0-9]*m//g'",
+        "5",
+    ),
+    (Java("gradle"), "gradle", "cd gradle && gradle -q --no-daemon -g $PWD/home say", "6"),
+    (
+        Program("docker"),
+        "docker, engine",
+        "docker -H tcp://allowed.test:80 version --format '{{.Server.Version}}'",
+        "7 of a stand-in",
+    ),
+    (
+        Program("docker"),
+        "docker, registry",
+        "docker manifest inspect allowed.test/thing:1 | grep -o '[a-z.]*manifest[a-z.0-9]*'",
+        "vnd.docker.distribution.manifest.v2",
+    ),
 ];
 
 /// Node's own clients look at proxy variables from this version on; before, they know of none.
@@ -159,7 +191,13 @@ const NODE_WEBSOCKET: &str = "node -e 's = new WebSocket(\"wss://allowed.test/\"
 fn clients(test: &str, world: &World, before: &str) {
     let cert = world.place.path("world/cert.pem");
     let cert = cert.display();
-    let trust = format!("export CERT={cert} SSL_CERT_FILE={cert} NODE_EXTRA_CA_CERTS={cert}");
+    let mut trust = format!("export CERT={cert} SSL_CERT_FILE={cert} NODE_EXTRA_CA_CERTS={cert}");
+    if world.with_java {
+        trust.push_str(
+            "; keytool -importcert -noprompt -alias one -file $CERT -keystore trust -storetype JKS -storepass changeit 2> keytool; \
+             export JAVA_TOOL_OPTIONS=\"$JAVA_TOOL_OPTIONS -Djavax.net.ssl.trustStore=$PWD/trust\"",
+        );
+    }
     clients_with(test, world, &format!("{before} {trust}"), before.is_empty());
 }
 
@@ -168,8 +206,7 @@ fn clients_with(test: &str, world: &World, before: &str, through: bool) {
     if world.with_node {
         world.place.write("world/server.mjs", SERVER_2);
     }
-    repository(world);
-    packages(world);
+    registries::set_up(world);
     programs(world);
     // Where a version manager keeps the compiler, if that is how `cargo` was installed.
     let rustup = std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.rustup")));
@@ -218,20 +255,30 @@ impl Needs {
                 }
                 is_new && world.with_node
             }
-            Java if !world.with_java => false,
-            Java => {
-                let compiles = said("java", &["--list-modules"]).is_some_and(|list| list.contains("jdk.compiler"));
-                if !compiles {
-                    skip(test, "Java with its compiler isn't installed");
+            Java(program) => have(test, program) && world.with_java,
+            JavasOwn(program) => {
+                if !world.with_javas_own {
+                    skip(test, &format!("`{program}` has no credential to show"));
                 }
-                compiles
+                world.with_javas_own && have(test, program) && world.with_java
             }
         }
     }
 }
 
+impl World {
+    /// Looks for what several clients need.
+    fn with_clients(&mut self, test: &str) {
+        self.with_node = have(test, "node") && have(test, "openssl");
+        self.with_java = said("java", &["--list-modules"]).is_some_and(|list| list.contains("jdk.compiler"));
+        if !self.with_java {
+            skip(test, "Java with its compiler isn't installed");
+        }
+    }
+}
+
 /// What a program prints, if it is there and ends well.
-fn said(program: &str, arguments: &[&str]) -> Option<String> {
+pub(super) fn said(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -270,62 +317,11 @@ with connect(f"{sys.argv[1]}://allowed.test/") as ws:
 import java.net.URI;
 public class Get {
     public static void main(String[] arguments) throws Exception {
-        try (var from = URI.create("http://allowed.test/hello").toURL().openStream()) {
+        try (var from = URI.create("https://allowed.test/hello").toURL().openStream()) {
             System.out.print(new String(from.readAllBytes()));
         }
     }
 }
 "#,
-    );
-}
-
-/// A repository for the plain HTTP protocol.
-fn repository(world: &World) {
-    let script = "mkdir src && cd src && git init -q . && echo 'from the repository' > file && git add file && \
-        git -c user.name=x -c user.email=x@x commit -qm one && git update-server-info && cp -r .git ../pages/repo.git";
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).current_dir(world.place.path("world")).env("HOME", world.place.path("home"));
-    let _ = command.output();
-}
-
-/// What stands in for package registries: one package each, which is installed and used.
-fn packages(world: &World) {
-    world.place.write(
-        "world/packages.py",
-        r#"
-import hashlib, io, json, os, tarfile, zipfile
-os.makedirs("simple/thing"); os.makedirs("npm"); os.makedirs("index/th/in"); os.makedirs("dl/thing/1.0.0")
-open("simple/thing/index.html", "w").write('<!DOCTYPE html><html><body><a href="/thing-1.0-py3-none-any.whl">thing-1.0-py3-none-any.whl</a></body></html>')
-z = zipfile.ZipFile("thing-1.0-py3-none-any.whl", "w")
-z.writestr("thing.py", "x = 1")
-z.writestr("thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
-z.writestr("thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-z.writestr("thing-1.0.dist-info/RECORD", "")
-z.close()
-def archive(files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name); entry.size = len(text); entry.mode = 0o644
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    return out.getvalue()
-package = archive({"package/package.json": '{"name":"thing","version":"1.0.0","main":"index.js"}', "package/index.js": "module.exports = 2"})
-open("thing-1.0.0.tgz", "wb").write(package)
-dist = {"tarball": "https://allowed.test/thing-1.0.0.tgz", "shasum": hashlib.sha1(package).hexdigest()}
-version = {"name": "thing", "version": "1.0.0", "dist": dist}
-json.dump({"name": "thing", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}, open("npm/thing", "w"))
-crate = archive({"thing-1.0.0/Cargo.toml": '[package]\nname = "thing"\nversion = "1.0.0"\nedition = "2021"\n', "thing-1.0.0/src/lib.rs": "pub const X: u8 = 3;"})
-open("dl/thing/1.0.0/download", "wb").write(crate)
-json.dump({"dl": "https://allowed.test/dl"}, open("index/config.json", "w"))
-json.dump({"name": "thing", "vers": "1.0.0", "deps": [], "cksum": hashlib.sha256(crate).hexdigest(), "features": {}, "yanked": False}, open("index/th/in/thing", "w"))
-"#,
-    );
-    let pages = world.place.path("world/pages");
-    let made = Command::new("python3").arg("../packages.py").current_dir(pages).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    world.place.write("ws/crate/src/main.rs", "fn main() { println!(\"{}\", thing::X) }");
-    world.place.write(
-        "ws/crate/Cargo.toml",
-        "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n[dependencies]\nthing = { version = \"1\", registry = \"local\" }\n",
     );
 }

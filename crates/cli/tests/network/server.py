@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import http.server
+import json
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -85,6 +87,20 @@ def reply(server, query, client):
         server.sendto(text, client)
 
 
+# An engine of Docker's and a registry, as far as its command asks them.
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+IMAGE = '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+DIGEST = "sha256:" + hashlib.sha256(IMAGE.encode()).hexdigest()
+CONFIG = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": len(IMAGE), "digest": DIGEST}
+DOCKER = {
+    "/_ping": "OK",
+    "/v1/version": json.dumps({"Version": "7 of a stand-in", "ApiVersion": "1.43", "MinAPIVersion": "1.24"}),
+    "/v2/": "{}",
+    "/v2/thing/manifests/1": json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": CONFIG, "layers": []}),
+    "/v2/thing/blobs/" + DIGEST: IMAGE,
+}
+
+
 class Pages(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -101,6 +117,8 @@ class Pages(http.server.SimpleHTTPRequestHandler):
             return self.say(self.headers.get("Authorization", "nobody"))
         if self.path.startswith("/endless"):
             return self.endless()
+        if text := DOCKER.get(re.sub(r"^/v1\.\d+/", "/v1/", self.path)):
+            return self.say(text, {"Content-Type": MANIFEST, "Api-Version": "1.43"})
         super().do_GET()
 
     def socket(self):
@@ -143,10 +161,17 @@ class Pages(http.server.SimpleHTTPRequestHandler):
             left -= len(part)
         self.say(str(body))
 
-    def say(self, text):
+    def do_HEAD(self):
+        if self.path == "/_ping":
+            return self.say("", {"Api-Version": "1.43"})
+        super().do_HEAD()
+
+    def say(self, text, more={}):
         text = text.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
+        for name, value in more.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(text)
 

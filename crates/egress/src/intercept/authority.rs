@@ -20,7 +20,6 @@ pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// One key for all hosts: they are all us.
     leaf_key: KeyPair,
-    ca_pem: String,
     ca_der: CertificateDer<'static>,
     configs: Mutex<HashMap<Host, Arc<ServerConfig>>>,
 }
@@ -42,7 +41,6 @@ impl Authority {
         params.not_after = now + Duration::days(30);
         let certificate = params.self_signed(&key)?;
         Ok(Self {
-            ca_pem: certificate.pem(),
             ca_der: certificate.der().clone(),
             issuer: Issuer::new(params, key),
             leaf_key: KeyPair::generate()?,
@@ -50,8 +48,9 @@ impl Authority {
         })
     }
 
-    pub(super) fn ca_pem(&self) -> &str {
-        &self.ca_pem
+    /// Its own certificate.
+    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.ca_der
     }
 
     /// The TLS settings that present this host.

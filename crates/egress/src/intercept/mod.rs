@@ -8,6 +8,7 @@ mod authority;
 mod exchange;
 mod origin;
 mod secrets;
+mod trust;
 
 use crate::event::Record;
 use crate::hello::{self, Hello};
@@ -17,6 +18,7 @@ use crate::proxy::{Pinned, Visit, phases, tunnel};
 use authority::Authority;
 use ringfence_model::settings::ManagedNetwork;
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 pub use secrets::SecretError;
 use secrets::Secrets;
 use std::collections::HashSet;
@@ -41,6 +43,9 @@ pub enum InterceptError {
     /// This machine has no certificates to verify origins with.
     #[error("no certificates to verify origins with were found on this machine: {0}")]
     NoRoots(String),
+    /// A certificate that a key store has no room for.
+    #[error("write the certificates to trust as a key store of Java: one is too long")]
+    Store,
     /// A credential can't be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -49,7 +54,7 @@ pub enum InterceptError {
 /// Opens TLS for one session.
 pub struct Interceptor {
     authority: Authority,
-    ca_pem: String,
+    trusted: Trusted,
     secrets: Secrets,
     /// How origins are spoken to: both versions of HTTP, or the older only.
     to_origin: Arc<rustls::ClientConfig>,
@@ -57,6 +62,15 @@ pub struct Interceptor {
     /// Clients that refuse the session's certificate get a tunnel from then on.
     tunnel_pinned: bool,
     pinned: Mutex<HashSet<Target>>,
+}
+
+/// What programs inside must trust: the machine's certificates, and the session's own.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    /// As text, one after the other.
+    pub pem: String,
+    /// As a key store of Java.
+    pub java: Vec<u8>,
 }
 
 /// Most destinations remembered as pinned.
@@ -73,27 +87,27 @@ impl Interceptor {
         }
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        let mut pem = String::new();
-        for certificate in found.certs {
-            pem.push_str(&authority::pem(&certificate));
-            let _ = roots.add(certificate);
+        for certificate in &found.certs {
+            let _ = roots.add(certificate.clone());
         }
         if roots.is_empty() {
             let causes: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
             return Err(InterceptError::NoRoots(causes.join(", ")));
         }
-        Self::with_roots(managed, roots, pem).map(Some)
+        Self::with_roots(managed, roots, found.certs).map(Some)
     }
 
     /// As [`Interceptor::new`], with the certificates to verify origins with.
     pub(crate) fn with_roots(
         managed: &ManagedNetwork,
         roots: RootCertStore,
-        mut pem: String,
+        mut certificates: Vec<CertificateDer<'static>>,
     ) -> Result<Self, InterceptError> {
         let secrets = Secrets::load(&managed.secrets)?;
         let authority = Authority::new()?;
-        pem.push_str(authority.ca_pem());
+        certificates.push(authority.certificate().clone());
+        let pem = certificates.iter().map(authority::pem).collect();
+        let java = trust::store(certificates.iter()).ok_or(InterceptError::Store)?;
         let base = rustls::ClientConfig::builder_with_provider(authority::provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -104,7 +118,7 @@ impl Interceptor {
         older.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             authority,
-            ca_pem: pem,
+            trusted: Trusted { pem, java },
             secrets,
             to_origin: Arc::new(both),
             to_origin_http1: Arc::new(older),
@@ -113,10 +127,10 @@ impl Interceptor {
         })
     }
 
-    /// Certificates that programs inside must trust: the machine's, and the session's own.
+    /// Certificates that programs inside must trust.
     #[must_use]
-    pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+    pub fn trusted(&self) -> &Trusted {
+        &self.trusted
     }
 
     /// What the command sees in place of credentials: a variable's name and its placeholder.

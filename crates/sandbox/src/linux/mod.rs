@@ -17,4 +17,4 @@ mod terminal;
 
 pub use prepared::Prepared;
 pub use spawn::{Ahead, Sandbox};
-pub use supervise::{Killer, Running};
+pub use supervise::{Killer, Running, settle};

@@ -443,6 +443,11 @@ impl First {
 /// Ends a process of ours and waits until it is gone.
 pub(super) fn end(pidfd: &OwnedFd) {
     let _ = process::pidfd_send_signal(pidfd.as_raw_fd(), libc::SIGKILL);
+    await_end(pidfd);
+}
+
+/// Waits until a process of ours is gone.
+pub(super) fn await_end(pidfd: &OwnedFd) {
     while !process::reap(pidfd.as_raw_fd()) {
         let mut fds = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         let _ = fs::poll(&mut fds, 1000);

@@ -14,8 +14,8 @@ use ringfence_model::Tier;
 use ringfence_model::report::Exit;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a command that ran out of time may take to end by itself.
@@ -85,6 +85,16 @@ pub struct Running<'p> {
     mask: signal::Mask,
     began: Instant,
     limits: Watch,
+}
+
+/// Waits for the first processes of sandboxes whose commands have ended; they end at once. A program that ends after its last
+/// command calls it: whoever inherits its children, in containers often a program that waits for none but its own, would
+/// otherwise keep each as a zombie. One that goes on needn't: the next command's end does the same.
+pub fn settle() {
+    let ending = std::mem::take(&mut *ENDING.lock().unwrap_or_else(PoisonError::into_inner));
+    for first in &ending {
+        super::spawn::await_end(&first.pidfd);
+    }
 }
 
 /// Ends a command and everything inside with it. After that command's own end it does nothing.
@@ -335,8 +345,9 @@ impl<'p> Running<'p> {
         self.pidfd.try_clone().map(|pidfd| Killer { pidfd, socket })
     }
 
-    /// Waits until the command has ended. Only who waits holds the limits on time and on the memory of all processes together:
-    /// output that is piped is read by another thread meanwhile.
+    /// Waits until the command has ended and, where its background processes may go on, until the last of them has. Only who
+    /// waits holds the limits on time and on the memory of all processes together: output that is piped is read by another
+    /// thread meanwhile.
     pub fn wait(mut self) -> Outcome {
         let limit = self.plan.limits().find_map(|limit| match limit {
             Limit::WallClock(milliseconds) => Some(Duration::from_millis(milliseconds)),
@@ -344,6 +355,8 @@ impl<'p> Running<'p> {
         });
         let mut deadline = limit.map(|limit| self.began + limit);
         let mut timed_out = false;
+        // How the command ended, while others go on.
+        let mut before: Option<i32> = None;
         let exit = loop {
             let wake = deadline.into_iter().chain(self.limits.deadline()).min();
             let left = wake.map_or(-1, |deadline| {
@@ -366,14 +379,16 @@ impl<'p> Running<'p> {
             if notified.revents != 0 {
                 self.serve();
             }
-            if signalled.revents != 0 {
-                self.pass_signals();
+            // What would end us ends those that go on: there is no command any more to pass it on to.
+            if signalled.revents != 0 && self.pass_signals() && before.is_some() {
+                self.kill();
             }
             match self.message(message.revents) {
+                Message::Ended(status) if self.plan.keep_background => before = Some(status),
                 Message::Ended(status) => break status,
                 Message::Other => {}
-                // Process 1 was killed, and with it everything inside.
-                Message::None if ended.revents != 0 => break libc::SIGKILL,
+                // Nobody is left inside, or process 1 was killed, and with it everything inside.
+                Message::None if ended.revents != 0 => break before.unwrap_or(libc::SIGKILL),
                 Message::None => {}
             }
             if self.limits.exceeded(self.pid) {

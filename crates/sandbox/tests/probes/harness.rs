@@ -233,6 +233,11 @@ impl Wish {
     }
 
     /// The mode is read-only.
+    pub fn keep_background(mut self) -> Self {
+        self.0.keep_background.value = true;
+        self
+    }
+
     pub fn read_only(mut self) -> Self {
         self.0.mode.value = SandboxMode::ReadOnly;
         self.0.roots.clear();

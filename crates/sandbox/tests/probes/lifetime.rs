@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 pub const PROBES: &[Probe] = &[
     ("proc_03_daemons_end_with_the_command", daemons),
+    ("proc_03_daemons_go_on_where_they_may_and_the_run_with_them", kept),
     ("proc_04_everything_ends_with_the_supervisor", supervisor),
     ("proc_05_a_grandchild_with_the_pipe_does_not_keep_the_supervisor", pipe),
 ];
@@ -35,6 +36,18 @@ fn daemons(scratch: &Scratch) -> Verdict {
     );
     scratch.sh(scratch.wish(), &script)?;
     expect(!lives(&mark), "a process outlived the command")
+}
+
+fn kept(scratch: &Scratch) -> Verdict {
+    let script = "(sleep 0.4; echo x >later; echo x >../out/later) >/dev/null 2>&1 & echo now; exit 3";
+    let seen = scratch.sh(scratch.wish(), script)?;
+    std::thread::sleep(Duration::from_millis(800));
+    expect(!scratch.path("ws/later").exists(), "it went on unasked")?;
+    expect(seen.out == "now\n", format!("{seen:?}"))?;
+    let seen = scratch.sh(scratch.wish().keep_background(), script)?;
+    expect(scratch.path("ws/later").exists(), format!("it did not go on: {seen:?}"))?;
+    expect(seen.outcome.exit == Exit::Code(3), format!("{:?}", seen.outcome.exit))?;
+    scratch.outside_is_intact()
 }
 
 fn supervisor(scratch: &Scratch) -> Verdict {

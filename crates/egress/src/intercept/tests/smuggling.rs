@@ -39,7 +39,7 @@ enum Became {
 
 async fn send(world: &World, interceptor: &Interceptor, at: &str, frames: &[Vec<u8>]) -> Became {
     let stream = connect(world.http, at).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(trusting(interceptor.ca_pem(), &[b"h2"]));
+    let connector = tokio_rustls::TlsConnector::from(trusting(&interceptor.trusted().pem, &[b"h2"]));
     let mut tls = connector.connect(ServerName::try_from("a.test").unwrap(), stream).await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(4, 0, 0, &[]));

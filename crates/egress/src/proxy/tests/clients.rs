@@ -32,6 +32,7 @@ fn program(test: &str, name: &str, world: &World) -> Option<Command> {
         http_port: world.http.port(),
         socks_port: world.socks.port(),
         ca_file: None,
+        java_trust: None,
         credential: None,
         connector: None,
     };

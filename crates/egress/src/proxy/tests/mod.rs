@@ -8,5 +8,7 @@ mod credential;
 mod smuggling;
 mod socks;
 mod stalls;
+#[cfg(target_os = "linux")]
+mod talk;
 mod threats;
 pub(crate) mod world;
