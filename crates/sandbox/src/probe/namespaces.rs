@@ -3,6 +3,7 @@
 use super::remedy::{Need, advise};
 use super::surroundings::Surroundings;
 use super::{Finding, tried};
+use crate::sys::security;
 use crate::sys::trial::{self, Attempt};
 
 pub(super) fn probe(around: &Surroundings) -> Vec<Finding> {
@@ -56,6 +57,8 @@ impl Maps {
     /// In a child: into a new user namespace.
     pub(super) fn enter(&self) -> Attempt {
         trial::unshare("unshare(CLONE_NEWUSER)", libc::CLONE_NEWUSER)?;
+        // Where a start was tried before, these files belong to root: the process isn't dumpable any more. A child is itself.
+        let _ = security::prctl(libc::PR_SET_DUMPABLE, 1);
         trial::write_proc("write(/proc/self/setgroups)", c"/proc/self/setgroups", b"deny")?;
         trial::write_proc("write(/proc/self/uid_map)", c"/proc/self/uid_map", self.uid.as_bytes())?;
         trial::write_proc("write(/proc/self/gid_map)", c"/proc/self/gid_map", self.gid.as_bytes())
