@@ -281,6 +281,10 @@ fn net_01_the_proxy_is_reached_and_nothing_else_in_the_bwrap_tier() {
                     curl -sm 20 -o body -w '%{http_code}\\n' $u; done; echo $RINGFENCE_SANDBOX; \
                     curl -sm 20 --noproxy '*' http://allowed.test/hello && echo OUT";
         let ran = world.in_world(&[ringfence, subcommand, "-c", "linux.backend=\"bwrap\"", "--", "sh", "-c", curl]);
+        // An ordinary user's world is a user namespace in which nothing belongs to root.
+        if ran.err.contains("no `bwrap` that only root can change") {
+            return skip(test, "`bwrap` isn't root's as this user's world sees it");
+        }
         assert_eq!(ran.out, "200\n403\nbwrap\n", "{subcommand}: {}", ran.err);
     }
 }
