@@ -68,7 +68,10 @@ fn look<'broker>(job: &Job<'broker, '_>, target: Target, operation: &str) -> Res
     };
     let refusal = refusal.or_else(|| {
         let stat = fstat(&entry).ok()?;
-        let named = found.is_none() || stat.st_nlink > 1;
+        // Where no mounts hold it, the path that the kernel gives for a descriptor has been judged: only a second name could
+        // be a protected one's.
+        let unjudged = found.is_none() && rules.plan.holds == Holds::Names;
+        let named = unjudged || stat.st_nlink > 1;
         (named && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
             .then(|| rules.is_protected_file(super::place::file_id(&stat)))
             .flatten()
