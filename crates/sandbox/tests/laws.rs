@@ -51,7 +51,31 @@ fn made(parts: &Parts) -> Confinement {
     wish(&roots, &protected, &denied)
 }
 
+/// Hosts with Landlock: with and without its right for unix sockets, and one where no broker can be had.
+#[cfg(target_os = "linux")]
+const HOSTS: [&str; 3] = [
+    include_str!("hosts/linux-6.18-user.json"),
+    include_str!("hosts/linux-7.3-user.json"),
+    include_str!("hosts/linux-7.3-nested.json"),
+];
+
 proptest! {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_may_make_nothing_has_somebody_to_ask(parts in parts(), host in 0..HOSTS.len(), watched in any::<bool>()) {
+        use ringfence_model::mode::AbsentHold;
+        use ringfence_sandbox::linux::broker::plan::BrokerPlan;
+        let mut wish = made(&parts);
+        wish.absent_protected.value = if watched { AbsentHold::Watch } else { AbsentHold::Broker };
+        let host: HostFacts = serde_json::from_str(HOSTS[host]).expect("a recorded host");
+        // Where no broker can be had, a wish that needs one is refused.
+        let Ok(plan) = compile(&wish, &host, &Options::default()) else { return Ok(()) };
+        let makes = |rights: &[String]| rights.iter().any(|right| right == "MAKE_REG");
+        let granted = plan.steps.iter().any(|step| matches!(&step.act, Act::LandlockRule { rights, .. } if makes(rights)));
+        let asks = BrokerPlan::of(&plan).is_some_and(|broker| broker.traps.names);
+        prop_assert!(granted || asks, "{}", print::json(&plan));
+    }
+
     #[test]
     fn the_same_wish_gives_the_same_bytes(parts in parts()) {
         let (one, two) = (plan(&made(&parts)), plan(&made(&parts)));

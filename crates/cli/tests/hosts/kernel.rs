@@ -1,7 +1,7 @@
-//! Other kernels, over this machine's files: an older one as a user-mode Linux, which runs as an ordinary program, and a newer
-//! one in an emulator. What Debian packages as `user-mode-linux` is a 6.1 without Landlock that mounts nothing on what isn't
-//! attached yet. The newer one is what `RINGFENCE_KERNEL` names, or the newest that is installed: it is of interest from 7.1 on,
-//! whose Landlock has a right for unix sockets. Both have control groups of version 2.
+//! Other kernels, over this machine's files: an older one as a user-mode Linux, which runs as an ordinary program, and a
+//! newer one in an emulator. What Debian packages as `user-mode-linux` is a 6.1 without Landlock that mounts nothing on what
+//! isn't attached yet. The newer one is what `RINGFENCE_KERNEL` names, or the newest that is installed: it is of interest
+//! from 7.1 on, whose Landlock has a right for unix sockets. Both have control groups of version 2.
 
 use crate::common::{Place, have, program, skip};
 use std::path::{Path, PathBuf};

@@ -1,13 +1,14 @@
 //! A tunnel: bytes both ways, after the first bytes were looked at for a TLS server name.
 
-use super::Visit;
 use super::phases::Connected;
-use crate::event::Record;
+use super::{Proxy, Visit};
+use crate::event::{Bytes, Record};
 use crate::hello::{self, Hello};
 use crate::host::Target;
 use crate::policy::Refusal;
 use crate::relay::{self, Left, Pair};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -107,71 +108,41 @@ async fn read_more(client: &ReadHalf<'_>, buffer: &mut Vec<u8>) -> io::Result<us
     }
 }
 
-/// A tunnel that is talked over, left to the thread that does nothing else. It comes back with what is still to be written
-/// to the destination and to the client.
-#[cfg(target_os = "linux")]
-mod talking {
-    use super::super::Proxy;
-    use crate::event::Bytes;
-    use crate::relay::talk::Back;
-    use std::io;
-    use std::sync::Arc;
-    use tokio::net::TcpStream;
+/// Tunnels that are talked over are left to the thread that does nothing else, on systems where there is one.
+impl Proxy {
+    #[cfg_attr(not(target_os = "linux"), allow(clippy::unused_self))]
+    fn can_talk(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.talk.may_be();
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
 
-    impl Proxy {
-        pub(super) fn can_talk(&self) -> bool {
-            self.talk.may_be()
-        }
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn talk_threads(&self) -> usize {
+        usize::from(self.talk.is_running())
+    }
 
-        #[cfg(test)]
-        pub(crate) fn talk_threads(&self) -> usize {
-            usize::from(self.talk.is_running())
-        }
-
-        pub(super) async fn talk(
-            &self,
-            client: TcpStream,
-            upstream: TcpStream,
-            bytes: &Arc<Bytes>,
-        ) -> io::Result<(TcpStream, TcpStream, [Vec<u8>; 2])> {
-            if !self.talk.starts() {
-                return Ok((client, upstream, Default::default()));
-            }
+    /// The tunnel comes back with what is still to be written to the destination and to the client.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables, clippy::unused_self, clippy::unused_async))]
+    async fn talk(
+        &self,
+        client: TcpStream,
+        upstream: TcpStream,
+        bytes: &Arc<Bytes>,
+    ) -> io::Result<(TcpStream, TcpStream, [Vec<u8>; 2])> {
+        #[cfg(target_os = "linux")]
+        if self.talk.starts() {
             let streams = [client.into_std()?, upstream.into_std()?];
-            let Back { streams: [client, upstream], rest } = self.talk.carry(streams, bytes).await?;
+            let relay::talk::Back { streams: [client, upstream], rest } = self.talk.carry(streams, bytes).await?;
             let rest = match rest {
                 Some((0, rest)) => [rest, Vec::new()],
                 Some((_, rest)) => [Vec::new(), rest],
                 None => Default::default(),
             };
-            Ok((TcpStream::from_std(client)?, TcpStream::from_std(upstream)?, rest))
+            return Ok((TcpStream::from_std(client)?, TcpStream::from_std(upstream)?, rest));
         }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod talking {
-    use super::super::Proxy;
-    use crate::event::Bytes;
-    use std::io;
-    use std::sync::Arc;
-    use tokio::net::TcpStream;
-
-    impl Proxy {
-        #[allow(clippy::unused_self)]
-        pub(super) fn can_talk(&self) -> bool {
-            false
-        }
-
-        #[allow(clippy::unused_self)]
-        pub(super) async fn talk(
-            &self,
-            client: TcpStream,
-            upstream: TcpStream,
-            _: &Arc<Bytes>,
-        ) -> io::Result<(TcpStream, TcpStream, [Vec<u8>; 2])> {
-            Ok((client, upstream, Default::default()))
-        }
+        Ok((client, upstream, Default::default()))
     }
 }
 
@@ -182,7 +153,7 @@ async fn first_bytes(
     mut early: Vec<u8>,
     client: &ReadHalf<'_>,
     upstream: &mut WriteHalf<'_>,
-    bytes: &crate::event::Bytes,
+    bytes: &Bytes,
     limit: std::time::Duration,
 ) -> Result<(), Broken> {
     if check {

@@ -1,5 +1,6 @@
 //! Names as addresses: each name that is asked for gets an address of its own, of either kind, for as long as the session
-//! lasts, so that a connection to the address says which name was meant. Nothing is looked up: that a name was asked for reaches nobody.
+//! lasts, so that a connection to the address says which name was meant. Nothing is looked up: that a name was asked for
+//! reaches nobody.
 
 use crate::host::Host;
 use hickory_resolver::proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};

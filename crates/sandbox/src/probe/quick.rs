@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub fn quick() -> HostFacts {
     let (uid, _) = process::identity();
     let kernel = process::kernel_version();
+    let landlock_abi = security::landlock_abi();
     HostFacts {
         system: System::Linux,
         arch: std::env::consts::ARCH.to_owned(),
@@ -23,8 +24,8 @@ pub fn quick() -> HostFacts {
             namespaces: Tried::Works,
             mount_api: since(kernel, (5, 12)),
             own_proc: Tried::Works,
-            landlock_abi: security::landlock_abi(),
-            landlock_unix: landlock_unix(),
+            landlock_abi,
+            landlock_unix: landlock_unix(landlock_abi),
             seccomp: Tried::Works,
             notification: since(kernel, (5, 14)),
             sync_wake: since(kernel, (6, 6)),
@@ -58,12 +59,8 @@ pub(crate) fn cgroup_for(wish: &ringfence_model::Confinement) -> Option<PathBuf>
 
 /// The right for unix sockets is tried as far as a start can: the kernel takes it, under a version that has it. That it refuses
 /// connections is what `ringfence doctor` and `ringfence prove` try.
-fn landlock_unix() -> Tried {
-    if security::landlock_abi() >= super::landlock::UNIX_ABI && security::landlock_has_unix() {
-        Tried::Works
-    } else {
-        Tried::Untried
-    }
+fn landlock_unix(abi: u32) -> Tried {
+    if abi >= super::landlock::UNIX_ABI && security::landlock_has_unix() { Tried::Works } else { Tried::Untried }
 }
 
 fn since(kernel: (u32, u32), first: (u32, u32)) -> Tried {

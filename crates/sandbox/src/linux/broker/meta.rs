@@ -67,14 +67,9 @@ fn look<'broker>(job: &Job<'broker, '_>, target: Target, operation: &str) -> Res
         None => rules.outside_path(&path, false),
     };
     let refusal = refusal.or_else(|| {
-        let stat = fstat(&entry).ok()?;
-        // Where no mounts hold it, the path that the kernel gives for a descriptor has been judged: only a second name could
-        // be a protected one's.
-        let unjudged = found.is_none() && rules.plan.holds == Holds::Names;
-        let named = unjudged || stat.st_nlink > 1;
-        (named && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
-            .then(|| rules.is_protected_file(super::place::file_id(&stat)))
-            .flatten()
+        // Where no mounts hold it, the path that the kernel gives for a descriptor has been judged.
+        let judged = found.is_some() || rules.plan.holds == Holds::Everything;
+        rules.is_protected_elsewhere(&fstat(&entry).ok()?, judged)
     });
     if let Some(refusal) = refusal {
         return Ok(Looked::No(job.refuse(refusal, operation, &path)));

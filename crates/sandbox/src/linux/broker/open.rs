@@ -96,17 +96,17 @@ pub(super) fn is_tmpfile(flags: OFlags) -> bool {
     flags.contains(OFlags::from_bits_retain(libc::O_TMPFILE.cast_unsigned()))
 }
 
-/// Where an open begins: a directory, and the path from there.
-enum Start<'path> {
+/// Where an open begins.
+enum Start {
     /// In the caller's root, whatever the path says.
     Root,
-    /// In its working directory.
+    /// In its working directory: a bare name there, as seen from its directory under `/proc`.
     Cwd(Vec<u8>),
     /// Below a directory.
-    Below(OwnedFd, &'path CStr),
+    Below(OwnedFd),
 }
 
-impl Start<'_> {
+impl Start {
     /// Opens what `path` leads to from here. No link leads out of it, and none of `/proc` is followed.
     fn open(&self, job: &Job<'_, '_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         match self {
@@ -114,9 +114,7 @@ impl Start<'_> {
                 openat2(job.caller.root(), path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
             }
             Self::Cwd(name) => openat(job.caller.own_proc(), OsStr::from_bytes(name), flags, mode),
-            Self::Below(dir, path) => {
-                openat2(dir, *path, flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
-            }
+            Self::Below(dir) => openat2(dir, path, flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS),
         }
     }
 }
@@ -142,7 +140,7 @@ fn fresh(job: &mut Job<'_, '_>, at: At, path: &CStr, wish: Wish) -> Option<Reply
         direct.extend_from_slice(name);
         Start::Cwd(direct)
     } else {
-        Start::Below(job.caller.start(at).ok()?, path)
+        Start::Below(job.caller.start(at).ok()?)
     };
     if !job.caller.alive() {
         return Some(Reply::Later);
@@ -344,15 +342,8 @@ fn judge_write(
     if let Err(refusal) = verdict {
         return Some(job.refuse(refusal, "open for writing", path));
     }
-    let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    // A link of `/proc` or a second name may lead to a protected file.
-    if file
-        && (stat.st_nlink > 1 || found.is_none())
-        && let Some(refusal) = rules.is_protected_file(file_id(&fstat(entry).ok()?))
-    {
-        return Some(job.refuse(refusal, "open for writing", path));
-    }
-    None
+    let refusal = rules.is_protected_elsewhere(stat, found.is_some())?;
+    Some(job.refuse(refusal, "open for writing", path))
 }
 
 /// Whether this is an entry of the caller's own under our `/proc`: what it may write there, the kernel says.

@@ -28,43 +28,40 @@ pub(super) struct Relief {
     sleepers: Mutex<Vec<Thread>>,
 }
 
-/// A worker answers as long as it has this.
-pub(super) struct Answering<'crew>(&'crew Relief);
+/// A worker is one of those counted as long as it has this.
+pub(super) struct Counted<'crew>(&'crew AtomicU32);
 
-impl Drop for Answering<'_> {
-    fn drop(&mut self) {
-        self.0.answering.fetch_sub(1, Ordering::SeqCst);
+impl<'crew> Counted<'crew> {
+    fn among(count: &'crew AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
     }
 }
 
-/// A worker is at a call as long as it has this.
-pub(super) struct Busy<'crew>(&'crew Relief);
-
-impl Drop for Busy<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Relief {
-    /// The calling worker answers from here on.
-    pub(super) fn answer(&self) -> Answering<'_> {
-        self.answering.fetch_add(1, Ordering::SeqCst);
-        Answering(self)
+    /// The calling worker answers as long as it has what this gives.
+    pub(super) fn answer(&self) -> Counted<'_> {
+        Counted::among(&self.answering)
     }
 
-    /// The calling worker has taken up a call.
-    pub(super) fn take_up(&self) -> Busy<'_> {
-        self.busy.fetch_add(1, Ordering::SeqCst);
+    /// The calling worker has taken up a call, and is at it as long as it has what this gives.
+    pub(super) fn take_up(&self) -> Counted<'_> {
+        let busy = Counted::among(&self.busy);
         self.taken.fetch_add(1, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
-        Busy(self)
+        busy
     }
 
     /// Wakes those who sleep until the next call.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         let mut sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.store(false, Ordering::SeqCst);
         for sleeper in sleepers.drain(..) {

@@ -10,7 +10,7 @@ use super::plan::{self, BrokerPlan, Holds};
 use ringfence_model::confinement::{DeniedRead, PathPattern, Protected, WritableRoot};
 use ringfence_model::facts::FileId;
 use ringfence_model::{DenialKind, Origin};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
@@ -453,6 +453,13 @@ impl Rules {
             let held = protected.path.as_path().as_os_str().as_bytes();
             if folds { is_below(&given, &fold_path(held)) } else { is_below(&given, held) }
         })
+    }
+
+    /// Whether a file is a protected one by another way than was judged: it has several names, or came by a link of `/proc`
+    /// whose path nobody judged.
+    pub fn is_protected_elsewhere(&self, stat: &Stat, judged: bool) -> Option<Refusal> {
+        let asked = (stat.st_nlink > 1 || !judged) && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        asked.then(|| self.is_protected_file(file_id(stat))).flatten()
     }
 
     /// Whether this file, which has several names, is a protected one under another. Looked up when it is asked, which is
