@@ -54,6 +54,7 @@ pub(super) mod done {
     pub(crate) const NO: u32 = 0;
     pub(crate) const YES: u32 = 1;
     pub(crate) const FAILED: u32 = 2;
+    pub(crate) const JOINED: u32 = 3;
 }
 
 /// One resource limit.
@@ -120,6 +121,8 @@ pub(crate) struct Work {
     pub interface: Option<Slot>,
     /// Processes inside go on after the command.
     pub keep_background: bool,
+    /// The command's process may be started before everything around it is in place.
+    pub command_early: bool,
 }
 
 /// What supervisor, process 1, helper and command share while the sandbox is made.
@@ -128,7 +131,7 @@ pub(crate) struct Shared {
     /// This end of the pair belongs to process 1.
     pub socket: AtomicI32,
     /// The supervisor: readable when it has ended.
-    pub supervisor: i32,
+    pub supervisor: AtomicI32,
     /// Flags of the namespaces that the helper makes; 0: no helper.
     pub helper_namespaces: i32,
     /// Upper ends of the stacks of helper and command.
@@ -162,6 +165,10 @@ pub(crate) struct Shared {
     pub network: AtomicU32,
     pub network_fd: AtomicI32,
     pub command_tid: AtomicU32,
+    /// The file mode mask that the supervisor had, which is the command's.
+    pub umask: AtomicU32,
+    /// Said to the command when everything around it is in place.
+    pub ready: AtomicU32,
     pub exec_errno: AtomicI32,
     pub exec_stage: AtomicU32,
     pub listener_fd: AtomicI32,
@@ -174,7 +181,7 @@ impl Shared {
         let [helper_stack, command_stack] = stacks;
         Self {
             socket: AtomicI32::new(socket),
-            supervisor,
+            supervisor: AtomicI32::new(supervisor),
             helper_namespaces: helper,
             helper_stack,
             command_stack,
@@ -195,6 +202,8 @@ impl Shared {
             network: AtomicU32::new(0),
             network_fd: AtomicI32::new(-1),
             command_tid: AtomicU32::new(0),
+            umask: AtomicU32::new(0o22),
+            ready: AtomicU32::new(done::NO),
             exec_errno: AtomicI32::new(0),
             exec_stage: AtomicU32::new(stage::NONE),
             listener_fd: AtomicI32::new(-1),

@@ -1,7 +1,10 @@
 //! Memory of its own for the stacks of processes that share ours.
 
 use super::Errno;
+use super::raw::{call, word};
 use std::ffi::c_void;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Anonymous memory that is given back when dropped.
 #[derive(Debug)]
@@ -32,6 +35,51 @@ impl Region {
     pub(crate) fn address(&self, offset: usize) -> usize {
         self.base as usize + offset.min(self.length)
     }
+}
+
+/// Whether [`map_program`] mapped anything that isn't given back yet.
+static MAPPED: AtomicBool = AtomicBool::new(false);
+
+/// Maps what a start will touch, so that the thread that makes it needn't stop at every page: this program's code, as far as the
+/// page cache has it, `heap`, which its allocator will hand out next, and what lies below `stack`, the place where that thread's
+/// own is (`MADV_POPULATE_READ` and `_WRITE`, Linux 5.14; older kernels refuse, and nothing is lost).
+pub(crate) fn map_ahead(heap: Range<usize>, stack: usize) {
+    const READ: i32 = 22;
+    const WRITE: i32 = 23;
+    // What a start is known to need of it.
+    const DEPTH: usize = 96 << 10;
+    advise(stack.saturating_sub(DEPTH)..stack, WRITE);
+    advise(heap, WRITE);
+    MAPPED.store(true, SeqCst);
+    advise(program(), READ);
+}
+
+/// Takes the code out of this process's page tables while it waits: it counts less memory, and ends sooner. What is needed again
+/// comes back from the page cache. Breakpoints of a debugger don't.
+pub(crate) fn unmap_program() {
+    if MAPPED.swap(false, SeqCst) {
+        advise(program(), libc::MADV_DONTNEED);
+    }
+}
+
+/// Where this program's code is.
+fn program() -> Range<usize> {
+    unsafe extern "C" {
+        // Of the linker.
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    &raw const __executable_start as usize..&raw const etext as usize
+}
+
+/// `madvise(2)` for the pages that lie in a range as a whole.
+fn advise(range: Range<usize>, advice: i32) {
+    const PAGE: usize = 4096;
+    let start = range.start.next_multiple_of(PAGE);
+    let length = (range.end & !(PAGE - 1)).saturating_sub(start);
+    // SAFETY: populating changes no content, wherever it is. What is dropped is code, which nobody writes and the kernel reads
+    // anew from its file.
+    let _ = unsafe { call(libc::SYS_madvise, [start, length, word(advice), 0, 0, 0]) };
 }
 
 impl Drop for Region {
