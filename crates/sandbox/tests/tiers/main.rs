@@ -134,8 +134,30 @@ const ACTS: &[(&str, &str, Must)] = &[
         Must::Work,
     ),
     (
+        "a port that nobody has refuses connections",
+        "python3 -c 'import socket as s\nfor host in (\"127.0.0.1\", \"::1\"):\n try: s.create_connection((host, 1), 1)\n \
+         except ConnectionRefusedError: pass\n else: assert 0'",
+        Must::Work,
+    ),
+    (
         "unix socket inside",
         "python3 -c 'import os, socket as s; os.path.exists(\"u\") and os.unlink(\"u\"); l=s.socket(s.AF_UNIX); l.bind(\"u\"); l.listen(); c=s.socket(s.AF_UNIX); c.connect(\"u\"); a,_=l.accept(); c.sendall(b\"x\"); assert a.recv(1)==b\"x\"'",
+        Must::Work,
+    ),
+    (
+        "IPC-05 a unix socket is called what it was given",
+        "d=$(mktemp -d) && python3 -c 'import os, socket as s, sys; p=sys.argv[1]+\"/s\"; l=s.socket(s.AF_UNIX); l.bind(p); l.listen(); \
+         assert l.getsockname()==p; os.chdir(\"/\"); c=s.socket(s.AF_UNIX); c.connect(l.getsockname())' $d && rm -r $d",
+        Must::Work,
+    ),
+    (
+        "what would come to nothing fails as it does outside",
+        "mkdir -p $OUT . .git/hooks && rm -f $OUT/none .git/none .codex && python3 -c 'import errno, os\n\
+         def fails(why, act, *paths):\n try: act(*paths)\n except OSError as e: assert e.errno==why, (e, paths)\n else: assert 0\n\
+         for there in (\"/usr\", \".git/hooks\", \".git\"):\n\
+         \x20 fails(errno.EEXIST, os.mkdir, there); fails(errno.EEXIST, os.symlink, \"x\", there); fails(errno.EEXIST, os.mkfifo, there)\n\
+         for gone in (\".codex\", \"none\"):\n\
+         \x20 fails(errno.ENOENT, os.unlink, gone); fails(errno.ENOENT, os.rmdir, gone); fails(errno.ENOENT, os.rename, gone, \"y\")'",
         Must::Work,
     ),
     (
