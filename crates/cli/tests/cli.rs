@@ -136,6 +136,84 @@ fn fs_08_other_mounts_of_a_protected_or_denied_place_are_no_way_in() {
     assert!(!place.path("ws/.git/hooks/new").exists() && !place.path("ws/.codex").exists());
 }
 
+/// The tiers that work here, for tests that run in each.
+fn tiers(place: &Place, test: &str) -> Vec<&'static str> {
+    let works = |tier: &&str| {
+        let ran = place.run(["sandbox", "-c", &format!("linux.backend={tier}"), "--", "true"]);
+        if ran.status != 0 {
+            common::skip(test, &format!("the `{tier}` tier doesn't work here"));
+        }
+        ran.status == 0
+    };
+    ["namespaces", "bwrap", "landlock"].into_iter().filter(works).collect()
+}
+
+/// Nothing that Ringfence starts outside is found where a command could have put it, and its environment is its own.
+#[test]
+fn proc_10_and_14_no_helper_is_found_by_path() {
+    let place = Place::new();
+    for name in ["bwrap", "git", "sh", "unshare", "ls", "true", "newuidmap", "ip", "nft", "mount"] {
+        let text = format!("#!/bin/sh\necho {name} >>{}\n", place.path("out/ran").display());
+        place.write(&format!("ws/bin/{name}"), &text);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(place.path(&format!("ws/bin/{name}")), mode).expect("executable");
+    }
+    place.write("ws/evil.so", "not a library\n");
+    let outside = |words: &[&str]| {
+        let mut command = place.command(words);
+        command.env("PATH", format!("{}:/usr/bin:/bin", place.path("ws/bin").display()));
+        command.env("GIT_DIR", place.path("ws/bin")).env("BASH_ENV", place.path("ws/bin/git"));
+        let ran = Ran::of(&mut command);
+        assert!(!place.path("out/ran").exists(), "{words:?} ran {}: {}", place.read("out/ran"), ran.err);
+    };
+    for words in [
+        vec!["status"],
+        vec!["doctor"],
+        vec!["plan"],
+        vec!["explain", "--", "git", "status"],
+        vec!["run", "-a", "untrusted", "--", "git", "status"],
+        vec!["prove", "--only", "devices"],
+    ] {
+        outside(&words);
+    }
+    for tier in tiers(&place, "proc_10_and_14_no_helper_is_found_by_path") {
+        outside(&["sandbox", "-c", &format!("linux.backend={tier}"), "--", "/bin/true"]);
+    }
+}
+
+/// What people call directories, variables and programs is data to every helper.
+#[test]
+fn proc_15_names_never_become_options() {
+    let place = Place::new();
+    for odd in ["--bind", "-x=y", "--ro-bind / a", "new\nline=", "a=b:c,d"] {
+        std::fs::create_dir_all(place.path(&format!("ws/{odd}/more"))).expect("a directory");
+        place.write(&format!("ws/{odd}/--dev"), "#!/bin/sh\nprintf %s \"$ODD\" >made; printf %s \"$1\" >more/arg\n");
+        let program = place.path(&format!("ws/{odd}/--dev"));
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+        for tier in tiers(&place, "proc_15_names_never_become_options") {
+            let (backend, variable) = (format!("linux.backend={tier}"), format!("ODD={odd}"));
+            let words = [
+                "sandbox",
+                "-s",
+                "workspace-write",
+                "-c",
+                &backend,
+                "--env",
+                &variable,
+                "-C",
+                &format!("./{odd}"),
+                "--",
+            ];
+            let ran = place.run(words.into_iter().chain(["./--dev", odd]));
+            assert_eq!(ran.status, 0, "{tier}: {odd:?}: {}", ran.err);
+            for made in ["made", "more/arg"] {
+                assert_eq!(place.read(&format!("ws/{odd}/{made}")), odd, "{tier}");
+                std::fs::remove_file(place.path(&format!("ws/{odd}/{made}"))).expect("it was made");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_mistyped_option_is_not_run_as_a_command() {
     let place = Place::new();

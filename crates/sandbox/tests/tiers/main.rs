@@ -181,6 +181,41 @@ const ACTS: &[(&str, &str, Must)] = &[
         Must::WorkUnlessLandlock("they would be the host's"),
     ),
     (
+        "IPC-04 other families: keys, packets, bluetooth, crypto, virtual machines, XDP",
+        "python3 -c 'import socket as s\nfor family in (15, 17, 31, 38, 40, 44):\n for kind in (1, 2, 3, 5):\n  try: s.socket(family, kind)\n  \
+         except OSError: continue\n  exit(0)\nexit(1)'",
+        Must::Fail,
+    ),
+    (
+        "IPC-04 netlink but for routes",
+        "python3 -c 'import socket as s\nfor protocol in range(1, 23):\n try: s.socket(16, 3, protocol)\n except OSError: continue\n \
+         exit(0)\nexit(1)'",
+        Must::Fail,
+    ),
+    (
+        "IPC-04 interfaces and names are found",
+        "python3 -c 'import socket as s; assert s.if_nameindex(); s.getaddrinfo(\"localhost\", 80)'",
+        Must::Work,
+    ),
+    (
+        "FS-18 names of any bytes, long ones and chains of links",
+        "python3 -c 'import errno, os\n\
+         def fails(why, act, *args):\n try: act(*args)\n except OSError as e: assert e.errno==why, (e, args)\n else: assert 0\n\
+         for name in (b\"\\xff\\xfe\", b\"a\\nb\\x1b[2J\", b\"x\"*255, b\" \", b\"-rf\", b\".codex\\n\", b\".codex \"):\n\
+         \x20 os.mkdir(name); os.close(os.open(name+b\"/f\", os.O_CREAT|os.O_WRONLY)); os.rename(name+b\"/f\", name+b\"/g\")\n\
+         \x20 assert os.listdir(name)==[b\"g\"]; os.unlink(name+b\"/g\"); os.rmdir(name)\n\
+         fails(errno.ENAMETOOLONG, os.mkdir, \"x\"*256); fails(errno.ENAMETOOLONG, os.mkdir, \"./\"*2048+\"x\")\n\
+         for i in range(41): os.symlink(\"chain%d\" % (i+1), \"chain%d\" % i)\n\
+         fails(errno.ELOOP, os.open, \"chain0\", os.O_CREAT|os.O_WRONLY); fails(errno.ELOOP, os.mkdir, \"chain0/x\")\n\
+         for i in range(41): os.unlink(\"chain%d\" % i)'",
+        Must::Work,
+    ),
+    (
+        "FS-18 other spellings of a protected name",
+        "for p in ././/.codex ../ws/.codex /proc/self/cwd/.codex src/../.codex; do mkdir $p && exit 0; done; exit 1",
+        Must::Fail,
+    ),
+    (
         "IPC-03 POSIX message queue",
         "python3 -c 'import ctypes; c=ctypes.CDLL(None, use_errno=True); q=c.mq_open(b\"/q\",0o102,0o600,None); assert q>=0'",
         Must::Fail,
