@@ -184,8 +184,13 @@ fn shortfalls(wish: &Confinement, facts: &LinuxFacts, plan: &mut Plan) {
     add(
         Promise::Work,
         match landlock::holds_sockets(wish, facts) {
-            true => "System V and POSIX message queues are refused",
-            false => "System V and POSIX message queues, and unix datagram sockets, are refused",
+            true => {
+                "shared memory, semaphores and queues of System V, which PostgreSQL needs, and POSIX queues are refused"
+            }
+            false => {
+                "shared memory, semaphores and queues of System V, which PostgreSQL needs, POSIX queues, and unix datagram \
+                 sockets are refused"
+            }
         },
         "without namespaces they would be the host's",
         backend,
