@@ -25,6 +25,8 @@ fn nothing_set_is_the_default() {
     assert!(resolved.notices.is_empty());
 }
 
+// Names paths as Unix writes them.
+#[cfg(unix)]
 #[test]
 fn the_later_layer_wins_and_the_origin_stays() {
     let start = Start::new()
@@ -140,6 +142,8 @@ fn dedicated_flags() {
     assert_eq!(environment.set["A"].value, "b=c");
 }
 
+// Names paths as Unix writes them.
+#[cfg(unix)]
 #[test]
 fn roots_are_relative_to_their_file_and_homes_expand() {
     let text = "[sandbox_workspace_write]\nwritable_roots = [\"cache\", \"~/x\", \"$HOME/y\", \"/abs\", \"../up\"]";
@@ -151,6 +155,8 @@ fn roots_are_relative_to_their_file_and_homes_expand() {
     assert!(bad.contains("config.toml:2:19: `~root/x` has a `~` or `$` that isn't understood"), "{bad}");
 }
 
+// Names paths as Unix writes them.
+#[cfg(unix)]
 #[test]
 fn the_escape_suites_files_mean_what_they_say() {
     let profile = Start::new().user(
@@ -216,6 +222,8 @@ fn a_mode_wins_over_a_permission_profile_with_a_notice() {
     assert_eq!(codes(&resolved), ["profile-not-in-force"]);
 }
 
+// Names paths as Unix writes them.
+#[cfg(unix)]
 #[test]
 fn cf_04_a_project_tightens_and_never_widens() {
     let wide = r#"
@@ -325,6 +333,8 @@ fn a_projects_mode_narrows_a_permission_profile_and_does_not_replace_it() {
     assert_eq!(same.sandbox_mode.value, SandboxMode::ReadOnly);
 }
 
+// Names paths as Unix writes them.
+#[cfg(unix)]
 #[test]
 fn cf_06_a_project_that_changed_since_it_was_trusted_is_not_read() {
     let start = Start::new().trusted_project("git = \"read-only\"\nprivate_tmp = true");
@@ -356,6 +366,8 @@ fn cf_06_settings_of_a_new_directory_below_a_trusted_root_are_a_change() {
     assert!(matches!(below.ok().project_layer, ProjectLayer::Changed(_)));
 }
 
+// Names paths as Unix writes them.
+#[cfg(unix)]
 #[test]
 fn what_is_said_of_a_project_holds_there_and_nowhere_else() {
     use ApprovalPolicy::{Never, OnRequest, Untrusted};

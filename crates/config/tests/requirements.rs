@@ -12,6 +12,8 @@ use ringfence_model::requirements::{PolicyName, RequiredDecision};
 
 const MODES: &str = "allowed_approval_policies = [\"untrusted\",\"on-request\"]\nallowed_sandbox_modes = [\"read-only\",\"workspace-write\"]\n";
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn ap_04_who_answers_is_pinned_for_flags_too() {
     let pinned = Start::new().requirements("allowed_approvals_reviewers = [\"user\"]\n");
@@ -28,6 +30,8 @@ fn ap_04_who_answers_is_pinned_for_flags_too() {
     assert_eq!(start.ok().settings.approvals.program.expect("a program").value, ["/opt/review"]);
 }
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn example_1_modes_and_policies() {
     let start = Start::new().requirements(MODES);
@@ -103,6 +107,8 @@ fn example_3_order_of_sources() {
     assert_eq!(first.ok().settings.approval_policy.value, ApprovalPolicy::OnRequest);
 }
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn example_4_legacy_fields() {
     let start = Start::new().managed("sandbox_mode = \"workspace-write\"");
@@ -127,6 +133,8 @@ fn example_4_legacy_fields() {
     assert!(same(table).config(&format!("approval_policy={other}")).load().is_err());
 }
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn example_5_command_rules_are_handed_on() {
     let start = Start::new().requirements(
@@ -191,6 +199,8 @@ fn example_7_host_patterns() {
     assert_eq!(start("runner-7.ci"), [ReadOnly]);
 }
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn example_8_denied_reads_forbid_full_access() {
     let start = Start::new().requirements("[permissions.filesystem]\ndeny_read = [\"~/.ssh\", \"/**/*.env\"]");
@@ -207,6 +217,8 @@ fn example_8_denied_reads_forbid_full_access() {
     assert!(relative.contains("requirements.toml:2:14"), "{relative}");
 }
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn example_9_managed_defaults() {
     let resolved = Start::new().managed("approval_policy = \"on-request\"").user("approval_policy = \"never\"").ok();
@@ -328,6 +340,8 @@ fn inherited_files_are_lower_sources() {
     );
 }
 
+// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
+#[cfg(unix)]
 #[test]
 fn cf_01_requirements_that_cannot_be_read_stop_everything() {
     let error = |text: &str| Start::new().requirements(text).error();

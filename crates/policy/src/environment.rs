@@ -259,6 +259,8 @@ mod tests {
         assert_eq!(filtered.dropped.len(), 4);
     }
 
+    // Unix sockets have paths of Unix.
+    #[cfg(unix)]
     #[test]
     fn a_listed_socket_keeps_its_variable() {
         let socket = Sourced::new(AbsPath::new("/run/s").expect("path"), Origin::flag("-c"));

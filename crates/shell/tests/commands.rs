@@ -14,11 +14,15 @@ fn facts(words: &[&str]) -> ClassifyFacts {
     let line = words.join(" ");
     let names = line.split(|c: char| !(c.is_ascii_alphanumeric() || "-_./".contains(c))).chain(words.iter().copied());
     let programs = names
-        .map(|name| ProgramFacts {
-            requested: OsText::from(name),
-            resolved: Some(path(&format!("/usr/bin/{}", name.rsplit('/').next().unwrap_or("x").trim_matches('.')))),
-            id: Some(FileId { device: 1, inode: 1 }),
-            from_writable: false,
+        .filter_map(|name| {
+            // Not every word can be a program's name on every system.
+            let file = format!("/usr/bin/{}", name.rsplit('/').next().unwrap_or("x").trim_matches('.'));
+            Some(ProgramFacts {
+                requested: OsText::from(name),
+                resolved: Some(AbsPath::new(file).ok()?),
+                id: Some(FileId { device: 1, inode: 1 }),
+                from_writable: false,
+            })
         })
         .collect();
     ClassifyFacts {

@@ -8,6 +8,8 @@ pub(crate) mod words;
 mod enforce;
 #[cfg(windows)]
 mod program;
+#[cfg(windows)]
+pub(crate) mod trial;
 
 #[cfg(windows)]
 pub use enforce::Sandbox;

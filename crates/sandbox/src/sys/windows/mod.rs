@@ -2,6 +2,8 @@
 //! run there.
 
 pub(crate) mod access;
+pub(crate) mod check;
+pub(crate) mod console;
 pub(crate) mod descriptor;
 pub(crate) mod desktop;
 pub(crate) mod job;
