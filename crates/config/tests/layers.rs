@@ -25,9 +25,8 @@ fn nothing_set_is_the_default() {
     assert!(resolved.notices.is_empty());
 }
 
-// Names paths as Unix writes them.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn the_later_layer_wins_and_the_origin_stays() {
     let start = Start::new()
         .system("git = \"commit\"\nprivate_tmp = true\n")
@@ -142,9 +141,8 @@ fn dedicated_flags() {
     assert_eq!(environment.set["A"].value, "b=c");
 }
 
-// Names paths as Unix writes them.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn roots_are_relative_to_their_file_and_homes_expand() {
     let text = "[sandbox_workspace_write]\nwritable_roots = [\"cache\", \"~/x\", \"$HOME/y\", \"/abs\", \"../up\"]";
     let roots = Start::new().user(text).ok().settings.writable_roots;
@@ -155,9 +153,8 @@ fn roots_are_relative_to_their_file_and_homes_expand() {
     assert!(bad.contains("config.toml:2:19: `~root/x` has a `~` or `$` that isn't understood"), "{bad}");
 }
 
-// Names paths as Unix writes them.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn the_escape_suites_files_mean_what_they_say() {
     let profile = Start::new().user(
         r#"
@@ -222,9 +219,8 @@ fn a_mode_wins_over_a_permission_profile_with_a_notice() {
     assert_eq!(codes(&resolved), ["profile-not-in-force"]);
 }
 
-// Names paths as Unix writes them.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn cf_04_a_project_tightens_and_never_widens() {
     let wide = r#"
 sandbox_mode = "danger-full-access"
@@ -333,9 +329,8 @@ fn a_projects_mode_narrows_a_permission_profile_and_does_not_replace_it() {
     assert_eq!(same.sandbox_mode.value, SandboxMode::ReadOnly);
 }
 
-// Names paths as Unix writes them.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn cf_06_a_project_that_changed_since_it_was_trusted_is_not_read() {
     let start = Start::new().trusted_project("git = \"read-only\"\nprivate_tmp = true");
     assert!(start.ok().settings.private_tmp.value, "written by hand: in force, and recorded");
@@ -366,9 +361,8 @@ fn cf_06_settings_of_a_new_directory_below_a_trusted_root_are_a_change() {
     assert!(matches!(below.ok().project_layer, ProjectLayer::Changed(_)));
 }
 
-// Names paths as Unix writes them.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn what_is_said_of_a_project_holds_there_and_nowhere_else() {
     use ApprovalPolicy::{Never, OnRequest, Untrusted};
     use SandboxMode::{DangerFullAccess, ReadOnly, WorkspaceWrite};

@@ -12,9 +12,8 @@ use ringfence_model::requirements::{PolicyName, RequiredDecision};
 
 const MODES: &str = "allowed_approval_policies = [\"untrusted\",\"on-request\"]\nallowed_sandbox_modes = [\"read-only\",\"workspace-write\"]\n";
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn ap_04_who_answers_is_pinned_for_flags_too() {
     let pinned = Start::new().requirements("allowed_approvals_reviewers = [\"user\"]\n");
     assert_eq!(pinned.ok().settings.approvals.reviewer.value, Reviewer::User);
@@ -30,9 +29,8 @@ fn ap_04_who_answers_is_pinned_for_flags_too() {
     assert_eq!(start.ok().settings.approvals.program.expect("a program").value, ["/opt/review"]);
 }
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_1_modes_and_policies() {
     let start = Start::new().requirements(MODES);
     assert_eq!(start.ok().settings.sandbox_mode.value, SandboxMode::WorkspaceWrite);
@@ -107,9 +105,8 @@ fn example_3_order_of_sources() {
     assert_eq!(first.ok().settings.approval_policy.value, ApprovalPolicy::OnRequest);
 }
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_4_legacy_fields() {
     let start = Start::new().managed("sandbox_mode = \"workspace-write\"");
     let full = start.clone().flags(|flags| flags.sandbox(SandboxMode::DangerFullAccess));
@@ -133,9 +130,8 @@ fn example_4_legacy_fields() {
     assert!(same(table).config(&format!("approval_policy={other}")).load().is_err());
 }
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_5_command_rules_are_handed_on() {
     let start = Start::new().requirements(
         "[rules]\nprefix_rules = [ { pattern = [{ token = \"git\" }, { any_of = [\"push\", \"commit\"] }], decision = \"prompt\", justification = \"ask\" } ]",
@@ -199,9 +195,8 @@ fn example_7_host_patterns() {
     assert_eq!(start("runner-7.ci"), [ReadOnly]);
 }
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_8_denied_reads_forbid_full_access() {
     let start = Start::new().requirements("[permissions.filesystem]\ndeny_read = [\"~/.ssh\", \"/**/*.env\"]");
     let denied = start.ok().settings.filesystem.deny_read;
@@ -217,9 +212,8 @@ fn example_8_denied_reads_forbid_full_access() {
     assert!(relative.contains("requirements.toml:2:14"), "{relative}");
 }
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_9_managed_defaults() {
     let resolved = Start::new().managed("approval_policy = \"on-request\"").user("approval_policy = \"never\"").ok();
     assert_eq!(resolved.settings.approval_policy.value, ApprovalPolicy::OnRequest);
@@ -340,9 +334,8 @@ fn inherited_files_are_lower_sources() {
     );
 }
 
-// Names paths as Unix writes them, or lays the managed defaults where Windows has none.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn cf_01_requirements_that_cannot_be_read_stop_everything() {
     let error = |text: &str| Start::new().requirements(text).error();
     let at = "/etc/ringfence/requirements.toml";
