@@ -232,6 +232,24 @@ fn example_9_managed_defaults() {
     assert_eq!(mac.settings.git.value, ringfence_model::mode::GitAccess::ReadOnly);
 }
 
+/// An administrator who requires a hook must not believe that it runs.
+#[test]
+fn what_nothing_acts_on_is_said_at_start() {
+    let required = "allow_managed_hooks_only = true\n[hooks]\nmanaged_dir = \"/h\"\n";
+    assert!(Start::new().requirements(required).ok().notices.is_empty());
+    let required = format!("{required}[[hooks.PreToolUse]]\nmatcher = \"Bash\"\n");
+    let resolved = Start::new().requirements(&required).ok();
+    assert_eq!(codes(&resolved), ["no-effect"]);
+    let notice = &resolved.notices[0];
+    assert!(notice.text.contains("runs no hooks"), "{notice:?}");
+    assert!(notice.origin.as_ref().expect("a place").to_string().contains("requirements.toml:4"), "{notice:?}");
+
+    let export = "[otel]\nexporter = \"otlp-http\"\nmetrics_exporter = \"otlp-grpc\"\ntrace_exporter = \"none\"\n";
+    let resolved = Start::new().user(export).ok();
+    assert_eq!(codes(&resolved), ["no-effect"]);
+    assert!(resolved.notices[0].text.starts_with("`otel.exporter`, `otel.metrics_exporter` have no effect"));
+}
+
 #[test]
 fn falling_back() {
     let policy = |allowed: &str| {

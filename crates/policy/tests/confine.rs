@@ -64,6 +64,7 @@ fn facts(roots: Vec<RootFacts>) -> WorldFacts {
         version_controlled: true,
         roots,
         environment: vec![(OsText::new("PATH"), OsText::new("/bin")), (OsText::new("API_KEY"), OsText::new("x"))],
+        mounts: Vec::new(),
     }
 }
 

@@ -64,6 +64,7 @@ fn world() -> WorldFacts {
         version_controlled: true,
         roots: vec![root("/w"), root("/out"), root("/out/bin")],
         environment: vec![(OsText::new("PATH"), OsText::new("/usr/bin:/bin"))],
+        mounts: Vec::new(),
     }
 }
 

@@ -52,7 +52,8 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         eprintln!("{} the journal isn't written: {problem}", Paint::stderr().warn("ringfence: notice:"));
     }
     if !give(args, target.as_ref(), &report)? {
-        denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials);
+        let recorded = session.settings().history.persist.value && session.journal_problem().is_none();
+        denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials, recorded);
         notices::print(&session.leftovers());
     }
     drop(session);

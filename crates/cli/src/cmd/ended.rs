@@ -3,6 +3,7 @@
 use crate::args::RunArgs;
 use crate::out::{Failure, denials, notices, report};
 use crate::start::Ready;
+use ringfence::record_denials;
 use ringfence_model::OsText;
 use ringfence_model::report::Exit;
 use ringfence_sandbox::{Outcome, Plan, StartError};
@@ -18,13 +19,18 @@ pub fn finish(
     argv: &[OsText],
     outcome: Outcome,
 ) -> Result<ExitCode, Failure> {
-    let (exit, status) = (Some(outcome.exit), outcome.exit.status());
+    let status = outcome.exit.status();
+    let settings = &ready.resolved.settings;
+    let (exit, not_held, refused) = (outcome.exit, outcome.not_held(plan), !outcome.denials.is_empty());
+    let asked = target.is_some() || args.shared.json;
+    let report = (refused || asked).then(|| report::of(plan, argv, &ready.facts.cwd, outcome));
+    let recorded = refused && report.as_ref().is_some_and(|report| record_denials(settings, &ready.start, report));
     if !args.shared.json {
-        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
-        notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
+        let refused = report.as_ref().map_or(&[][..], |report| report.denials.as_slice());
+        denials::after_run(Some(exit), &not_held, refused, args.log_denials, recorded);
+        notices::print(&ringfence::leftovers(settings, &ready.facts));
     }
-    if target.is_some() || args.shared.json {
-        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
+    if let Some(report) = report.filter(|_| asked) {
         if let Some(target) = target {
             target.write(&report)?;
         }
@@ -32,7 +38,7 @@ pub fn finish(
             report::print(&report)?;
         }
     }
-    Ok(as_ours(exit, status))
+    Ok(as_ours(Some(exit), status))
 }
 
 /// The status that Ringfence ends with after a command. On Windows one is a number of 32 bits, which the standard library's

@@ -4,7 +4,7 @@
 //! never walks a tree, so start-up doesn't grow with the workspace. Nothing is started to find out.
 
 mod git;
-mod gitconfig;
+mod mounts;
 pub mod program;
 
 pub(crate) use git::git_runs;
@@ -156,10 +156,12 @@ pub fn gather(
     granted: &[Sourced<AbsPath>],
 ) -> WorldFacts {
     let around = start.surroundings();
-    let roots = requests(settings, &around, granted)
+    let roots: Vec<RootFacts> = requests(settings, &around, granted)
         .into_iter()
         .map(|request| root_facts(start, settings, &around, request))
         .collect();
+    let resolved: Vec<&AbsPath> = roots.iter().filter_map(|root| Some(&root.resolved.as_ref()?.0)).collect();
+    let mounts = mounts::repeated(&resolved, !settings.filesystem.deny_read.is_empty());
     let (project_root, version_controlled) = project;
     WorldFacts {
         cwd: start.cwd.clone(),
@@ -172,6 +174,7 @@ pub fn gather(
         version_controlled,
         roots,
         environment: start.environment.clone(),
+        mounts,
     }
 }
 

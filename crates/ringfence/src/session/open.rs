@@ -155,7 +155,7 @@ impl Session {
 }
 
 /// The journal in Ringfence's home, with the values of dropped variables as secrets.
-fn journal(settings: &Settings, start: &Start) -> Arc<dyn Sink> {
+pub(super) fn journal(settings: &Settings, start: &Start) -> Arc<dyn Sink> {
     if !settings.history.persist.value {
         return Arc::new(Nowhere);
     }
