@@ -56,7 +56,9 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials, recorded);
         notices::print(&session.leftovers());
     }
-    Ok(ExitCode::from(report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status())))
+    drop(session);
+    let status = report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status());
+    Ok(super::ended::as_ours(report.exit, status))
 }
 
 /// Writes and prints a report where it is asked for. Whether it was printed, in the place of text.

@@ -5,7 +5,9 @@ use crate::out::{Failure, denials, notices, report};
 use crate::start::Ready;
 use ringfence::record_denials;
 use ringfence_model::OsText;
+use ringfence_model::report::Exit;
 use ringfence_sandbox::{Outcome, Plan, StartError};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What is said after the command, and the status.
@@ -36,7 +38,20 @@ pub fn finish(
             report::print(&report)?;
         }
     }
-    Ok(ExitCode::from(status))
+    Ok(as_ours(Some(exit), status))
+}
+
+/// The status that Ringfence ends with after a command. On Windows one is a number of 32 bits, which the standard library's
+/// type can't hold.
+pub fn as_ours(exit: Option<Exit>, status: u8) -> ExitCode {
+    if cfg!(windows)
+        && let Some(Exit::Code(code)) = exit
+        && u8::try_from(code).is_err()
+    {
+        let _ = std::io::stdout().flush();
+        std::process::exit(code);
+    }
+    ExitCode::from(status)
 }
 
 /// As shown: what could not be held or started, and what to do.
