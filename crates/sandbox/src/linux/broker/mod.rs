@@ -64,6 +64,7 @@ pub struct Prepared {
     /// Of all commands of one sandbox: what one of them changes, another is judged by.
     rules: Arc<Rules>,
     proc: OwnedFd,
+    descriptors: OwnedFd,
     proc_device: u64,
 }
 
@@ -77,14 +78,14 @@ impl Prepared {
     /// Opens what the rules of `plan` are about.
     pub fn open(plan: BrokerPlan) -> io::Result<Self> {
         let rules = Arc::new(Rules::open(plan)?);
-        let (proc, proc_device) = caller::own_proc()?;
-        Ok(Self { rules, proc, proc_device })
+        let (proc, descriptors, proc_device) = caller::own_proc()?;
+        Ok(Self { rules, proc, descriptors, proc_device })
     }
 
     /// The same for another command of the same sandbox.
     pub fn again(&self) -> io::Result<Self> {
-        let proc = self.proc.try_clone()?;
-        Ok(Self { rules: Arc::clone(&self.rules), proc, proc_device: self.proc_device })
+        let (proc, descriptors) = (self.proc.try_clone()?, self.descriptors.try_clone()?);
+        Ok(Self { rules: Arc::clone(&self.rules), proc, descriptors, proc_device: self.proc_device })
     }
 
     /// Makes the first worker. It, and those that it hires, are in the Landlock domain of the calling thread.
@@ -104,6 +105,7 @@ impl Enlisted {
         let shared = Arc::new(Shared {
             listener,
             proc: self.prepared.proc,
+            descriptors: self.prepared.descriptors,
             proc_device: self.prepared.proc_device,
             rules: self.prepared.rules,
             record: record::Record::default(),

@@ -17,6 +17,8 @@ pub struct Shared {
     pub listener: OwnedFd,
     /// Our own `/proc`.
     pub proc: OwnedFd,
+    /// In it, the directory of what we have open.
+    pub descriptors: OwnedFd,
     /// Its device number.
     pub proc_device: u64,
     /// What is held.

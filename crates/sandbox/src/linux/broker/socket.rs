@@ -161,7 +161,7 @@ pub(super) fn judge(job: &mut Job<'_, '_>, address: Vec<u8>) -> Result<Judged, E
         return Ok(Judged::Listed { address, entry });
     }
     let target = match &entry {
-        Some(entry) => super::place::path_of(job.shared.proc.as_fd(), entry.as_fd())?,
+        Some(entry) => super::place::path_of(job.shared.descriptors.as_fd(), entry.as_fd())?,
         None => Vec::new(),
     };
     Ok(Judged::Refused { refusal: made_outside(Some(&target)), target })
@@ -275,7 +275,8 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
                 return Err(Errno::ADDRINUSE);
             }
             let rules = job.rules();
-            let _order = rules.order(rules.concerns(&found.name));
+            // Alone, whatever the name: between its being bound and its being remembered, nothing else may take it.
+            let _order = rules.order(true);
             match rules.judge(&found.parent, &found.name, Deed::Make, None) {
                 Ok(Answer::Exists) => return Err(Errno::ADDRINUSE),
                 Ok(Answer::Go | Answer::Missing) => {}
