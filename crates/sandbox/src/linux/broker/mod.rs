@@ -37,6 +37,7 @@ mod shared;
 mod socket;
 mod terminal;
 pub mod trap;
+mod vouch;
 mod wait;
 mod walk;
 mod watch;
@@ -44,7 +45,7 @@ mod watch;
 use crate::sys::notify;
 pub use factory::Factory;
 use plan::BrokerPlan;
-use ringfence_model::Denial;
+use ringfence_model::{Denial, Voucher};
 use rules::Rules;
 use shared::Shared;
 use std::io;
@@ -95,8 +96,9 @@ impl Prepared {
 impl Enlisted {
     /// Starts answering on `listener`.
     ///
-    /// `first` is process 1 of the sandbox, below which all others are.
-    pub fn start(self, listener: OwnedFd, first: u32) -> io::Result<Broker> {
+    /// `first` is process 1 of the sandbox, below which all others are; `voucher` is what its connections to a proxy on the
+    /// machine's loopback begin with.
+    pub fn start(self, listener: OwnedFd, first: u32, voucher: Option<Voucher>) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
         let forks = self.prepared.rules.plan.processes.clone().map(|most| forks::Forks::new(first, most));
@@ -108,6 +110,7 @@ impl Enlisted {
             record: record::Record::default(),
             inside: inside::Inside::default(),
             forks,
+            voucher: voucher.map(Arc::new),
             secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),

@@ -5,6 +5,7 @@ use super::forks::Forks;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
+use ringfence_model::Voucher;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub inside: Inside,
     /// Processes that may still be started; none: as many as one likes.
     pub forks: Option<Forks>,
+    /// What connections to the proxy begin with, where it listens on the machine's loopback.
+    pub voucher: Option<Arc<Voucher>>,
     /// A random number, by which a process is known that shares this memory.
     pub secret: [u8; 16],
     /// The command has executed its program.
