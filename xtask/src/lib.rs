@@ -9,6 +9,7 @@ pub mod schemas;
 pub mod tests;
 pub mod threats;
 pub mod user;
+pub mod wine;
 
 use std::path::{Path, PathBuf};
 

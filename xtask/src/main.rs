@@ -1,11 +1,10 @@
-//! `cargo xtask generate [--check]`, `cargo xtask test`, `cargo xtask threats`, `cargo xtask dist [TARGET]`.
+//! `cargo xtask generate [--check]`, `cargo xtask test [windows]`, `cargo xtask threats`, `cargo xtask dist [TARGET]`.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: cargo xtask generate [--check] | cargo xtask test | cargo xtask threats | cargo xtask dist [TARGET]";
+const USAGE: &str = "usage: cargo xtask generate [--check] | cargo xtask test [windows] | cargo xtask threats | cargo xtask dist [TARGET]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +13,7 @@ fn main() -> ExitCode {
         ["generate"] => xtask::generate::write(),
         ["generate", "--check"] => xtask::generate::check(),
         ["test"] => return xtask::tests::run(),
+        ["test", "windows"] => return xtask::tests::run_on_windows(),
         ["threats"] => {
             print!("{}", xtask::threats::markdown(&xtask::root()));
             Ok(())

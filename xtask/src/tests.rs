@@ -2,6 +2,7 @@
 //! and why, and one closing line.
 
 use crate::user::User;
+use crate::wine::{self, Wine};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -42,7 +43,17 @@ type Results = BTreeMap<(&'static str, String, String), Verdict>;
 
 /// Builds and runs everything; the exit status is 0 if nothing failed.
 pub fn run() -> ExitCode {
-    match all() {
+    status(all())
+}
+
+/// Builds and runs the tests of Windows alone.
+pub fn run_on_windows() -> ExitCode {
+    let (mut results, mut broken) = (Results::new(), Vec::new());
+    status(on_windows(&mut results, &mut broken).map(|()| report(&results, &broken, &[])))
+}
+
+fn status(result: Result<bool, String>) -> ExitCode {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -74,7 +85,27 @@ fn all() -> Result<bool, String> {
     } else {
         notes.push("the half as root was skipped: this isn't root".to_owned());
     }
+    on_windows(&mut results, &mut broken)?;
     Ok(report(&results, &broken, &notes))
+}
+
+/// The tests of Windows, where there is something to run them on.
+fn on_windows(results: &mut Results, broken: &mut Vec<String>) -> Result<(), String> {
+    let wine = match Wine::find() {
+        Ok(wine) => wine,
+        Err(why) => {
+            results.insert(("wine", "all".to_owned(), "the tests of Windows".to_owned()), Verdict::Skipped(why));
+            return Ok(());
+        }
+    };
+    for build in wine::BUILDS {
+        for program in test_programs(&[build, &["--target", wine::TARGET][..]].concat())? {
+            let mut command = wine.command(&program.executable);
+            command.current_dir(&program.directory);
+            one("wine", &program, command, results, broken)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_root() -> bool {
@@ -85,36 +116,42 @@ fn is_root() -> bool {
 
 /// Builds every test and the program itself; gives the test programs and the path of `ringfence`.
 fn build() -> Result<(Vec<Program>, PathBuf), String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let build = |args: &[&str]| -> Result<Vec<Value>, String> {
-        let output = Command::new(&cargo)
-            .args(args)
-            .args(["--message-format", "json-render-diagnostics"])
-            .current_dir(crate::root())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| format!("cargo: {error}"))?;
-        if !output.status.success() {
-            return Err("the tests don't build".into());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|message| message["reason"] == "compiler-artifact")
-            .collect())
-    };
     let mut ringfence = None;
     // With the library's examples, which its tests run.
     let programs = ["--package", "ringfence-cli", "--package", "ringfence", "--bins", "--examples"];
-    for message in build(&[&["build", "--locked"], &programs[..]].concat())? {
+    for message in cargo(&[&["build", "--locked"], &programs[..]].concat())? {
         if message["target"]["name"] == "ringfence" && message["executable"].is_string() {
             ringfence = message["executable"].as_str().map(PathBuf::from);
         }
     }
-    let mut programs = Vec::new();
     // Benches are programs with a `main` of their own: they are built, and run by hand.
-    for message in build(&["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-run", "--locked"])?
-    {
+    let programs = test_programs(&["--workspace", "--lib", "--bins", "--tests", "--examples"])?;
+    Ok((programs, ringfence.ok_or("cargo built no `ringfence`")?))
+}
+
+/// Runs cargo; what it made.
+fn cargo(args: &[&str]) -> Result<Vec<Value>, String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+        .args(args)
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(crate::root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("the tests don't build".into());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .collect())
+}
+
+/// Builds tests; the programs.
+fn test_programs(args: &[&str]) -> Result<Vec<Program>, String> {
+    let mut programs = Vec::new();
+    for message in cargo(&[&["test", "--no-run", "--locked"], args].concat())? {
         // A test with a `main` of its own isn't built with the test profile's harness.
         let kinds = message["target"]["kind"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_test = message["profile"]["test"] == true || kinds.iter().any(|kind| kind == "test");
@@ -130,7 +167,7 @@ fn build() -> Result<(Vec<Program>, PathBuf), String> {
         programs.push(Program { package, target, executable: executable.into(), directory });
     }
     programs.sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
-    Ok((programs, ringfence.ok_or("cargo built no `ringfence`")?))
+    Ok(programs)
 }
 
 fn as_user(

@@ -1,5 +1,6 @@
 //! The table of threats and the tests that try them, read off the names of the tests: `fs_03_…` belongs to `FS-03`,
-//! `cmd_14_to_17_and_33_…` to five of them.
+//! `cmd_14_to_17_and_33_…` to five of them. Rows of a table that a test goes through (`("fs_09_…", probe)`,
+//! `("FS-15 set-user-id", …)`) have names like tests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,10 +34,13 @@ pub fn markdown(root: &Path) -> String {
     for path in sources {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let in_tests = path.components().any(|part| part.as_os_str() == "tests");
         for line in text.lines() {
-            let (ids, name) = test_of(line);
-            for id in ids {
-                tests.entry(id).or_default().push((name.clone(), shown.clone()));
+            let rows = if in_tests { rows_of(line) } else { Vec::new() };
+            for (ids, name) in std::iter::once(test_of(line)).chain(rows) {
+                for id in ids {
+                    tests.entry(id).or_default().push((name.clone(), shown.clone()));
+                }
             }
         }
     }
@@ -47,7 +51,8 @@ pub fn markdown(root: &Path) -> String {
     );
     let _ = writeln!(
         out,
-        "{PROOF}`, and tests in `crates/sandbox/tests/probes` try every protection with its honest twin."
+        "{PROOF}`. The probes in `crates/sandbox/tests/probes` try every protection with its honest twin; the acts in \
+         `crates/sandbox/tests/tiers` are tried in every tier."
     );
     for (prefix, last, about) in BOUNDARIES {
         let rows: Vec<_> = tests.iter().filter(|(id, _)| id.split('-').next() == Some(prefix)).collect();
@@ -59,11 +64,7 @@ pub fn markdown(root: &Path) -> String {
         let untried = (1..=*last).map(|number| format!("{prefix}-{number:02}")).filter(|id| !tests.contains_key(id));
         let untried: Vec<_> = untried.collect();
         if !untried.is_empty() {
-            let _ = writeln!(
-                out,
-                "\nNo test has the name of {}: `prove` and the probes at most try it.",
-                untried.join(", ")
-            );
+            let _ = writeln!(out, "\nNo test has the name of {}: `prove` at most tries it.", untried.join(", "));
         }
     }
     out
@@ -73,10 +74,25 @@ pub fn markdown(root: &Path) -> String {
 /// `fn cmd_16_and_32_configuration()`.
 fn test_of(line: &str) -> (Vec<String>, String) {
     let name = line.trim_start().strip_prefix("fn ").and_then(|rest| rest.split('(').next()).unwrap_or_default();
+    (ids_of(name), name.to_owned())
+}
+
+/// The same for rows of a table: literals that begin with an id, as a test's name or as a person writes it.
+fn rows_of(line: &str) -> Vec<(Vec<String>, String)> {
+    let literals = line.split('"').skip(1).step_by(2);
+    let rows = literals.filter(|name| !name.contains('{')).map(|name| {
+        let shown = name.split_once(' ').map_or(name, |(id, _)| if id.contains('-') { name } else { "" });
+        (ids_of(&shown.replace(['-', ' '], "_")), shown.to_owned())
+    });
+    rows.filter(|(ids, name)| !ids.is_empty() && (name.contains(' ') || name.matches('_').count() > 1)).collect()
+}
+
+/// The ids that a name begins with.
+fn ids_of(name: &str) -> Vec<String> {
     let mut words = name.split('_');
     let prefix = words.next().unwrap_or_default();
     let Some((known, ..)) = BOUNDARIES.iter().find(|(known, ..)| known.eq_ignore_ascii_case(prefix)) else {
-        return (Vec::new(), String::new());
+        return Vec::new();
     };
     let number = |word: Option<&str>| word.filter(|word| word.len() == 2).and_then(|word| word.parse::<u8>().ok());
     let mut numbers: Vec<u8> = number(words.next()).into_iter().collect();
@@ -88,12 +104,12 @@ fn test_of(line: &str) -> (Vec<String>, String) {
         }
         words.next();
     }
-    (numbers.into_iter().map(|number| format!("{known}-{number:02}")).collect(), name.to_owned())
+    numbers.into_iter().map(|number| format!("{known}-{number:02}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::test_of;
+    use super::{rows_of, test_of};
 
     #[test]
     fn an_id_is_read_off_a_name() {
@@ -104,5 +120,17 @@ mod tests {
         assert!(
             ids("fn fs_paths() {").is_empty() && ids("fn other_19_x() {").is_empty() && ids("let x = 1;").is_empty()
         );
+    }
+
+    #[test]
+    fn rows_of_a_table_have_names_too() {
+        let names = |line| rows_of(line).into_iter().map(|(ids, name)| (ids.join(","), name)).collect::<Vec<_>>();
+        let row = |id: &str, name: &str| (id.to_owned(), name.to_owned());
+        assert_eq!(
+            names("    &[(\"fs_13_devices_are_there\", devices), (\"fs_13_none_is_made\", made)];"),
+            [row("FS-13", "fs_13_devices_are_there"), row("FS-13", "fs_13_none_is_made")]
+        );
+        assert_eq!(names("(\"FS-15 set-user-id\", \"chmod u+s s\", Must::Fail),"), [row("FS-15", "FS-15 set-user-id")]);
+        assert!(names("assert!(x, \"FS-15: {line}\", \"CMD-01\", \"fs_13\", \"fs 13 x\");").is_empty());
     }
 }

@@ -63,7 +63,7 @@ pub enum JournalError {
 }
 
 fn shown(path: &Path) -> String {
-    ringfence_model::text::escape_bytes(path.as_os_str().as_encoded_bytes())
+    ringfence_model::text::escape_os(path)
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {

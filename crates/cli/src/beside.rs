@@ -15,8 +15,7 @@ pub fn renew(refresh: Option<Refresh>) {
 
 /// The command is done: waits for what must not be lost, or left behind.
 pub fn settle() {
-    #[cfg(target_os = "linux")]
-    ringfence_sandbox::settle();
+    ringfence::settle();
     if let Some(refresh) = RENEWAL.lock().unwrap_or_else(PoisonError::into_inner).take() {
         refresh.settle();
     }

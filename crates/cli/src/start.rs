@@ -48,7 +48,7 @@ pub fn request(shared: &Shared, more: &[More<'_>], start: &Start) -> Result<Requ
     let mut request = Request::new(Places::of_machine(start.ringfence_home.clone()), start.cwd.clone());
     request.user_home.clone_from(&start.home);
     request.tmpdir =
-        start.variable("TMPDIR").and_then(|dir| AbsPath::new(dir).ok()).filter(|dir| dir.as_path().is_dir());
+        start.variable(facts::TMPDIR).and_then(|dir| AbsPath::new(dir).ok()).filter(|dir| dir.as_path().is_dir());
     request.profile.clone_from(&shared.profile);
     request.strict = shared.strict_config;
     request.ignore_user = shared.ignore_user_config;
@@ -82,7 +82,7 @@ pub fn request(shared: &Shared, more: &[More<'_>], start: &Start) -> Result<Requ
     }
     for directory in &shared.add_dir {
         let text = directory.to_str().ok_or_else(|| {
-            let shown = ringfence_model::text::escape_bytes(directory.as_os_str().as_encoded_bytes());
+            let shown = ringfence_model::text::escape_os(directory);
             Failure::new(format!("the name of `{shown}` is not UTF-8")).origin(Origin::flag("--add-dir"))
         })?;
         flags.add_dir(text);

@@ -56,6 +56,181 @@ fn what_a_mount_refuses_is_explained() {
     let ran = try_it("workspace-write", honest).ends(0);
     assert!(!ran.err.contains("denied"), "{}", ran.err);
     try_it("read-only", "echo >made").says("[flag `--sandbox`]; allow with --sandbox workspace-write ");
+    // A grant that would be refused is no grant to name.
+    let home = place.path("home");
+    let made = format!("allow with --add-dir {}/.cache, once it is there ", home.display());
+    try_it("workspace-write", "mkdir ~/.cache").says(&made);
+    let broad = format!("allow with -c dangerously_allow_broad_roots=true --add-dir {} ", home.display());
+    try_it("workspace-write", "echo >~/made").says(&broad);
+}
+
+#[test]
+fn what_the_sandbox_alone_refused_is_explained_later() {
+    if !confines("what_the_sandbox_alone_refused_is_explained_later") {
+        return;
+    }
+    let place = Place::new();
+    let refused = ["sandbox", "-s", "workspace-write", "--log-denials", "--", "sh", "-c", "mkdir .codex"];
+    place.run(["sandbox", "-s", "workspace-write", "--", "true"]).ends(0);
+    assert!(!place.path("home/.ringfence/log").exists(), "what was refused nothing leaves no trace");
+    let ran = place.run(refused).says("protected-path");
+    let id = ran.err.lines().last().and_then(|line| line.rsplit_once('(')).expect("an id").1.trim_end_matches(')');
+    for words in [vec!["why", id], vec!["why"]] {
+        let why = place.run(words).ends(0).out;
+        assert!(why.contains("create a directory") && why.contains("sh -c 'mkdir .codex'"), "{why}");
+    }
+    assert!(place.run(["log", "--denied"]).ends(0).out.contains(id));
+    place.run(["log", "--verify"]).ends(0);
+    place.settings("[history]\npersistence = \"none\"\n");
+    for command in ["sandbox", "run"] {
+        let mut words = refused;
+        words[0] = command;
+        let ran = place.run(words).says("protected-path");
+        assert!(!ran.err.contains("  ("), "a name that nothing is known by: {}", ran.err);
+    }
+}
+
+/// What is protected is so by every mount that shows it, and so is what can't be read.
+#[test]
+fn fs_08_other_mounts_of_a_protected_or_denied_place_are_no_way_in() {
+    let test = "fs_08_other_mounts_of_a_protected_or_denied_place_are_no_way_in";
+    if !confines(test) {
+        return;
+    }
+    let place = Place::new();
+    for name in ["alias", "hooks", "copy/x", "seen"] {
+        std::fs::create_dir_all(place.path(&format!("ws/{name}"))).expect("a directory");
+    }
+    place.write("home/secret/key", "s3cret\n");
+    let script = format!(
+        "set -e; mount --bind .git alias; mount --bind .git/hooks hooks; mount --bind {ws} copy; mount --bind {home}/secret seen; \
+         for tier in namespaces bwrap landlock; do \"$0\" sandbox -s workspace-write -c linux.backend=$tier \
+         -c 'deny_read=[\"{home}/secret\"]' -- true 2>/dev/null || {{ echo SKIPPED $tier; continue; }}; \
+         \"$0\" sandbox -s workspace-write -c linux.backend=$tier -c 'deny_read=[\"{home}/secret\"]' -- sh -c '\
+         for p in alias/config alias/hooks/new hooks/new copy/.git/config copy/.codex; do echo evil >>$p && echo GOT-THROUGH $p; done; \
+         mkdir copy/.agents && echo GOT-THROUGH .agents; cat seen/key; echo honest >copy/$0 && cat copy/$0' $tier; echo ran $tier; done",
+        ws = place.path("ws").display(),
+        home = place.path("home").display(),
+    );
+    let map = if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+        "-m"
+    } else {
+        "-Urm"
+    };
+    let model = place.command(["sandbox"]);
+    let mut command = std::process::Command::new("unshare");
+    command.args([map, "--propagation", "private", "sh", "-c", &script]).arg(common::program());
+    command.current_dir(place.path("ws")).env_clear();
+    command.envs(model.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = Ran::of(&mut command);
+    if ran.status != 0 && !ran.out.contains("ran ") {
+        common::skip(test, &format!("no mounts can be made here: {}", ran.err.lines().next().unwrap_or_default()));
+        return;
+    }
+    assert!(
+        ran.out.contains("honest") && !ran.out.contains("GOT-THROUGH") && !ran.out.contains("s3cret"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(place.read("ws/.git/config"), "[core]\n\trepositoryformatversion = 0\n");
+    assert!(!place.path("ws/.git/hooks/new").exists() && !place.path("ws/.codex").exists());
+}
+
+/// The tiers that work here, for tests that run in each.
+fn tiers(place: &Place, test: &str) -> Vec<&'static str> {
+    let works = |tier: &&str| {
+        let ran = place.run(["sandbox", "-c", &format!("linux.backend={tier}"), "--", "true"]);
+        if ran.status != 0 {
+            common::skip(test, &format!("the `{tier}` tier doesn't work here"));
+        }
+        ran.status == 0
+    };
+    ["namespaces", "bwrap", "landlock"].into_iter().filter(works).collect()
+}
+
+/// Nothing that Ringfence starts outside is found where a command could have put it, and its environment is its own.
+#[test]
+fn proc_10_and_14_no_helper_is_found_by_path() {
+    let place = Place::new();
+    for name in ["bwrap", "git", "sh", "unshare", "ls", "true", "newuidmap", "ip", "nft", "mount"] {
+        let text = format!("#!/bin/sh\necho {name} >>{}\n", place.path("out/ran").display());
+        place.write(&format!("ws/bin/{name}"), &text);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(place.path(&format!("ws/bin/{name}")), mode).expect("executable");
+    }
+    place.write("ws/evil.so", "not a library\n");
+    let outside = |words: &[&str]| {
+        let mut command = place.command(words);
+        command.env("PATH", format!("{}:/usr/bin:/bin", place.path("ws/bin").display()));
+        command.env("GIT_DIR", place.path("ws/bin")).env("BASH_ENV", place.path("ws/bin/git"));
+        let ran = Ran::of(&mut command);
+        assert!(!place.path("out/ran").exists(), "{words:?} ran {}: {}", place.read("out/ran"), ran.err);
+    };
+    for words in [
+        vec!["status"],
+        vec!["doctor"],
+        vec!["plan"],
+        vec!["explain", "--", "git", "status"],
+        vec!["run", "-a", "untrusted", "--", "git", "status"],
+        vec!["prove", "--only", "devices"],
+    ] {
+        outside(&words);
+    }
+    for tier in tiers(&place, "proc_10_and_14_no_helper_is_found_by_path") {
+        outside(&["sandbox", "-c", &format!("linux.backend={tier}"), "--", "/bin/true"]);
+    }
+}
+
+/// What people call directories, variables and programs is data to every helper.
+#[test]
+fn proc_15_names_never_become_options() {
+    let place = Place::new();
+    for odd in ["--bind", "-x=y", "--ro-bind / a", "new\nline=", "a=b:c,d"] {
+        std::fs::create_dir_all(place.path(&format!("ws/{odd}/more"))).expect("a directory");
+        place.write(&format!("ws/{odd}/--dev"), "#!/bin/sh\nprintf %s \"$ODD\" >made; printf %s \"$1\" >more/arg\n");
+        let program = place.path(&format!("ws/{odd}/--dev"));
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+        for tier in tiers(&place, "proc_15_names_never_become_options") {
+            let (backend, variable) = (format!("linux.backend={tier}"), format!("ODD={odd}"));
+            let words = [
+                "sandbox",
+                "-s",
+                "workspace-write",
+                "-c",
+                &backend,
+                "--env",
+                &variable,
+                "-C",
+                &format!("./{odd}"),
+                "--",
+            ];
+            let ran = place.run(words.into_iter().chain(["./--dev", odd]));
+            assert_eq!(ran.status, 0, "{tier}: {odd:?}: {}", ran.err);
+            for made in ["made", "more/arg"] {
+                assert_eq!(place.read(&format!("ws/{odd}/{made}")), odd, "{tier}");
+                std::fs::remove_file(place.path(&format!("ws/{odd}/{made}"))).expect("it was made");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_option_is_not_run_as_a_command() {
+    let place = Place::new();
+    for command in ["sandbox", "run", "explain", "plan"] {
+        place.run([command, "--sandbx", "read-only", "--", "true"]).ends(125).says("'--sandbox'");
+    }
+    place.run(["sandbox", "--keep-backgroun", "--", "true"]).ends(125).says("'--keep-background'");
+    place.run(["rules", "add", "--justificatio", "x", "prompt", "ls"]).ends(125).says("'--justification'");
+    if confines("a_mistyped_option_is_not_run_as_a_command") {
+        place.run(["sandbox", "--", "--keep-backgroun", "true"]).ends(127).says("`--keep-backgroun`");
+        place.write("ws/-odd", "#!/bin/sh\necho odd $1\n");
+        let path = place.path("ws/-odd");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+        let mut command = place.command(["sandbox", "--", "-odd", "-x"]);
+        let ran = Ran::of(command.env("PATH", format!("{}:/usr/bin:/bin", place.path("ws").display()))).ends(0);
+        assert_eq!(ran.out, "odd -x\n");
+    }
 }
 
 #[test]

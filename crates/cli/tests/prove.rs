@@ -47,6 +47,13 @@ fn every_promise_holds_in_workspace_write() {
     assert_eq!(std::fs::read_dir(place.path("ws")).expect("listing").count(), 1, "nothing is left in the workspace");
 }
 
+/// A misspelt name must not pass for a proof.
+#[test]
+fn a_proof_of_nothing_is_an_error() {
+    let place = Place::new();
+    place.run(["prove", "--only", "network", "--only", "sokets"]).ends(125).says("`sokets`").says("unix-sockets");
+}
+
 #[test]
 fn every_promise_holds_in_read_only() {
     if !confines("every_promise_holds_in_read_only") {

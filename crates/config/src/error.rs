@@ -107,6 +107,9 @@ impl ConfigError {
         match self {
             Self::Unwritable { .. } => Some("nothing was changed; make its directory writable for you".into()),
             Self::Unreadable { .. } => Some("make the file readable, or remove it".into()),
+            Self::Untrusted { .. } if cfg!(windows) => {
+                Some("give the file and its directory to administrators, and let nobody else write there".into())
+            }
             Self::Untrusted { .. } => Some(
                 "make root the owner of the file and of every directory above it, and let nobody else write there"
                     .into(),

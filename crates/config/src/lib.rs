@@ -20,6 +20,7 @@ pub mod edit;
 pub mod error;
 pub mod extract;
 pub mod gather;
+mod idle;
 pub mod inspect;
 pub mod layers;
 pub mod merge;

@@ -300,7 +300,7 @@ fn below_root(root: &AbsPath, below: &str, entry: &Entry, reader: &mut Reader<'_
         }
         return;
     }
-    if below.starts_with('/')
+    if below.starts_with(std::path::is_separator)
         || below.starts_with("./")
         || below.starts_with('~')
         || below.split('/').any(|part| part == "..")

@@ -154,6 +154,7 @@ pub fn resolve(
     constrain::verify(&settings, &requirements).map_err(ConfigError::NotAllowed)?;
     let (adjustments, mut notices) = applied.finish();
     notices.splice(0..0, stack.notices.iter().cloned());
+    notices.extend(crate::idle::notices(&settings, &requirements));
     let effective = effective(&stack, &settings);
     Ok(Resolved {
         settings,

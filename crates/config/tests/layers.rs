@@ -26,6 +26,7 @@ fn nothing_set_is_the_default() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn the_later_layer_wins_and_the_origin_stays() {
     let start = Start::new()
         .system("git = \"commit\"\nprivate_tmp = true\n")
@@ -141,6 +142,7 @@ fn dedicated_flags() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn roots_are_relative_to_their_file_and_homes_expand() {
     let text = "[sandbox_workspace_write]\nwritable_roots = [\"cache\", \"~/x\", \"$HOME/y\", \"/abs\", \"../up\"]";
     let roots = Start::new().user(text).ok().settings.writable_roots;
@@ -152,6 +154,7 @@ fn roots_are_relative_to_their_file_and_homes_expand() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn the_escape_suites_files_mean_what_they_say() {
     let profile = Start::new().user(
         r#"
@@ -217,6 +220,7 @@ fn a_mode_wins_over_a_permission_profile_with_a_notice() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn cf_04_a_project_tightens_and_never_widens() {
     let wide = r#"
 sandbox_mode = "danger-full-access"
@@ -326,6 +330,7 @@ fn a_projects_mode_narrows_a_permission_profile_and_does_not_replace_it() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn cf_06_a_project_that_changed_since_it_was_trusted_is_not_read() {
     let start = Start::new().trusted_project("git = \"read-only\"\nprivate_tmp = true");
     assert!(start.ok().settings.private_tmp.value, "written by hand: in force, and recorded");
@@ -357,6 +362,7 @@ fn cf_06_settings_of_a_new_directory_below_a_trusted_root_are_a_change() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
 fn what_is_said_of_a_project_holds_there_and_nowhere_else() {
     use ApprovalPolicy::{Never, OnRequest, Untrusted};
     use SandboxMode::{DangerFullAccess, ReadOnly, WorkspaceWrite};

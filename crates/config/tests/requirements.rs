@@ -13,6 +13,7 @@ use ringfence_model::requirements::{PolicyName, RequiredDecision};
 const MODES: &str = "allowed_approval_policies = [\"untrusted\",\"on-request\"]\nallowed_sandbox_modes = [\"read-only\",\"workspace-write\"]\n";
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn ap_04_who_answers_is_pinned_for_flags_too() {
     let pinned = Start::new().requirements("allowed_approvals_reviewers = [\"user\"]\n");
     assert_eq!(pinned.ok().settings.approvals.reviewer.value, Reviewer::User);
@@ -29,6 +30,7 @@ fn ap_04_who_answers_is_pinned_for_flags_too() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_1_modes_and_policies() {
     let start = Start::new().requirements(MODES);
     assert_eq!(start.ok().settings.sandbox_mode.value, SandboxMode::WorkspaceWrite);
@@ -104,6 +106,7 @@ fn example_3_order_of_sources() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_4_legacy_fields() {
     let start = Start::new().managed("sandbox_mode = \"workspace-write\"");
     let full = start.clone().flags(|flags| flags.sandbox(SandboxMode::DangerFullAccess));
@@ -128,6 +131,7 @@ fn example_4_legacy_fields() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_5_command_rules_are_handed_on() {
     let start = Start::new().requirements(
         "[rules]\nprefix_rules = [ { pattern = [{ token = \"git\" }, { any_of = [\"push\", \"commit\"] }], decision = \"prompt\", justification = \"ask\" } ]",
@@ -192,6 +196,7 @@ fn example_7_host_patterns() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_8_denied_reads_forbid_full_access() {
     let start = Start::new().requirements("[permissions.filesystem]\ndeny_read = [\"~/.ssh\", \"/**/*.env\"]");
     let denied = start.ok().settings.filesystem.deny_read;
@@ -208,6 +213,7 @@ fn example_8_denied_reads_forbid_full_access() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn example_9_managed_defaults() {
     let resolved = Start::new().managed("approval_policy = \"on-request\"").user("approval_policy = \"never\"").ok();
     assert_eq!(resolved.settings.approval_policy.value, ApprovalPolicy::OnRequest);
@@ -224,6 +230,24 @@ fn example_9_managed_defaults() {
     );
     let mac = Start::new().managed("git = \"commit\"").preference("config_toml_base64", "git = \"read-only\"").ok();
     assert_eq!(mac.settings.git.value, ringfence_model::mode::GitAccess::ReadOnly);
+}
+
+/// An administrator who requires a hook must not believe that it runs.
+#[test]
+fn what_nothing_acts_on_is_said_at_start() {
+    let required = "allow_managed_hooks_only = true\n[hooks]\nmanaged_dir = \"/h\"\n";
+    assert!(Start::new().requirements(required).ok().notices.is_empty());
+    let required = format!("{required}[[hooks.PreToolUse]]\nmatcher = \"Bash\"\n");
+    let resolved = Start::new().requirements(&required).ok();
+    assert_eq!(codes(&resolved), ["no-effect"]);
+    let notice = &resolved.notices[0];
+    assert!(notice.text.contains("runs no hooks"), "{notice:?}");
+    assert!(notice.origin.as_ref().expect("a place").to_string().contains("requirements.toml:4"), "{notice:?}");
+
+    let export = "[otel]\nexporter = \"otlp-http\"\nmetrics_exporter = \"otlp-grpc\"\ntrace_exporter = \"none\"\n";
+    let resolved = Start::new().user(export).ok();
+    assert_eq!(codes(&resolved), ["no-effect"]);
+    assert!(resolved.notices[0].text.starts_with("`otel.exporter`, `otel.metrics_exporter` have no effect"));
 }
 
 #[test]
@@ -329,6 +353,7 @@ fn inherited_files_are_lower_sources() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "lays files where Unix has them")]
 fn cf_01_requirements_that_cannot_be_read_stop_everything() {
     let error = |text: &str| Start::new().requirements(text).error();
     let at = "/etc/ringfence/requirements.toml";

@@ -51,6 +51,20 @@ pub struct WorldFacts {
     pub roots: Vec<RootFacts>,
     /// Ringfence's own environment.
     pub environment: Vec<(OsText, OsText)>,
+    /// Every mount that can be seen, where some file system is mounted in more than one place; else none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountFacts>,
+}
+
+/// A mount: a part of a file system, and where it is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFacts {
+    /// The file system, as the kernel numbers it.
+    pub device: String,
+    /// Which part of it, from its own root.
+    pub root: AbsPath,
+    /// Where.
+    pub point: AbsPath,
 }
 
 /// A directory that shall be writable, as found.

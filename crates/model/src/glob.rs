@@ -4,6 +4,7 @@
 
 use crate::os_text::OsText;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A glob over absolute paths.
@@ -47,11 +48,11 @@ impl PathGlob {
         if text.contains('\0') {
             return error("contains a NUL byte");
         }
-        let Some(relative) = text.strip_prefix('/') else {
+        if !is_absolute(text) {
             return error("is not absolute: begin it with `/`, `~` or `/**/`");
-        };
+        }
         let mut parts = Vec::new();
-        for part in relative.split('/') {
+        for part in text.split(is_separator) {
             match part {
                 "" | "." => {}
                 ".." => return error("has a `..` component"),
@@ -60,7 +61,7 @@ impl PathGlob {
                 name if name.contains("**") => {
                     return error("has `**` beside other characters; `**` is a whole component");
                 }
-                name => parts.push(Part::Name(name.as_bytes().to_vec())),
+                name => parts.push(Part::Name(compared(name.as_bytes()).into_owned())),
             }
         }
         Ok(Self { text: text.to_owned(), parts })
@@ -81,14 +82,14 @@ impl PathGlob {
     /// Whether the whole of `path` (absolute bytes) matches.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
-        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        let names = names(path);
         self.reachable(&names).last() == Some(&true)
     }
 
     /// Whether `path` or any directory above it matches: a denied directory denies what is in it.
     #[must_use]
     pub fn covers(&self, path: &[u8]) -> bool {
-        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        let names = names(path);
         self.reachable(&names).contains(&true)
     }
 
@@ -109,18 +110,18 @@ impl PathGlob {
 
     /// For each number of leading parts of the pattern: can exactly those have matched all of `path`?
     fn standings(&self, path: &[u8]) -> Vec<bool> {
-        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        let names = names(path);
         (0..=self.parts.len())
             .map(|count| Self::row(self.parts.get(..count).unwrap_or_default(), &names).last() == Some(&true))
             .collect()
     }
 
     /// For each number of leading components: does the pattern match exactly that many?
-    fn reachable(&self, names: &[&[u8]]) -> Vec<bool> {
+    fn reachable(&self, names: &[Cow<'_, [u8]>]) -> Vec<bool> {
         Self::row(&self.parts, names)
     }
 
-    fn row(parts: &[Part], names: &[&[u8]]) -> Vec<bool> {
+    fn row(parts: &[Part], names: &[Cow<'_, [u8]>]) -> Vec<bool> {
         let mut row = vec![false; names.len() + 1];
         row[0] = true;
         for part in parts {
@@ -142,6 +143,45 @@ impl PathGlob {
             row = next;
         }
         row
+    }
+}
+
+#[cfg(not(windows))]
+fn is_absolute(text: &str) -> bool {
+    text.starts_with('/')
+}
+
+/// There a drive letter makes a path absolute too.
+#[cfg(windows)]
+fn is_absolute(text: &str) -> bool {
+    let after_drive = match text.as_bytes() {
+        [letter, b':', ..] if letter.is_ascii_alphabetic() => &text[2..],
+        _ => text,
+    };
+    after_drive.starts_with(is_separator)
+}
+
+fn is_separator(c: char) -> bool {
+    c == '/' || cfg!(windows) && c == '\\'
+}
+
+/// The names of a path, each in the form it is compared in.
+fn names(path: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let names = path.split(|byte| is_separator(char::from(*byte)));
+    names.filter(|name| !name.is_empty()).map(compared).collect()
+}
+
+#[cfg(not(windows))]
+fn compared(name: &[u8]) -> Cow<'_, [u8]> {
+    Cow::Borrowed(name)
+}
+
+/// There small and capital letters are the same.
+#[cfg(windows)]
+fn compared(name: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(name) {
+        Ok(text) => Cow::Owned(text.chars().map(crate::path::folded).collect::<String>().into_bytes()),
+        Err(_) => Cow::Owned(name.to_ascii_uppercase()),
     }
 }
 
@@ -263,6 +303,17 @@ mod tests {
         let glob = PathGlob::new("/**/secrets").expect("pattern");
         assert!(glob.covers(b"/a/secrets/deep/key"));
         assert!(!glob.covers(b"/a/secrets2/key"));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn on_windows_drives_separators_and_letters_of_either_case_are_taken() {
+        assert!(matches("/**/.env", r"C:\w\.ENV"));
+        assert!(matches(r"C:\Users\me\*.key", "c:/users/ME/a.Key"));
+        assert!(matches("c:/w/**", r"C:\W\a\b"));
+        assert!(!matches(r"C:\w\*.key", r"D:\w\a.key"));
+        assert!(PathGlob::new("C:w").is_err() && PathGlob::new("1:/w").is_err());
+        assert!(PathGlob::new(r"C:\w\..\*").is_err());
     }
 
     #[test]

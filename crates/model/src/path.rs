@@ -8,6 +8,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 
+#[cfg(any(windows, test))]
+mod windows;
+
 /// An absolute path without `.` and `..` components and without NUL.
 ///
 /// It says nothing about what is on disk: symbolic links may still be in it. A path that was resolved on disk is kept
@@ -15,6 +18,9 @@ use std::path::{Component, Path, PathBuf};
 ///
 /// On Unix its text is kept in one form (single separators, none at the end), so equality, order and containment are
 /// found on the bytes: a start compares thousands of paths.
+///
+/// On Windows small and capital letters are the same, `\\?\C:\w` is `C:\w`, and what leads elsewhere than it says is none:
+/// `NUL`, `.git.`, `.git::$INDEX_ALLOCATION`.
 #[derive(Clone)]
 pub struct AbsPath(PathBuf);
 
@@ -27,6 +33,8 @@ pub enum PathError {
     DotDot(PathBuf),
     /// It contains a NUL byte, which no system call takes.
     Nul(PathBuf),
+    /// A name in it isn't read as it stands, on Windows; why.
+    Misleading(PathBuf, &'static str),
 }
 
 impl fmt::Display for PathError {
@@ -35,8 +43,9 @@ impl fmt::Display for PathError {
             Self::Relative(path) => (path, "is not absolute"),
             Self::DotDot(path) => (path, "has a `..` component"),
             Self::Nul(path) => (path, "contains a NUL byte"),
+            Self::Misleading(path, why) => (path, *why),
         };
-        write!(f, "`{}` {why}", crate::text::escape_bytes(path.as_os_str().as_encoded_bytes()))
+        write!(f, "`{}` {why}", crate::text::escape_os(path))
     }
 }
 
@@ -55,10 +64,15 @@ impl AbsPath {
         if !path.has_root() {
             return Err(PathError::Relative(path));
         }
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(PathError::DotDot(path));
+        #[cfg(windows)]
+        return windows::normal(path).map(Self);
+        #[cfg(not(windows))]
+        {
+            if path.components().any(|part| part == Component::ParentDir) {
+                return Err(PathError::DotDot(path));
+            }
+            Ok(Self(path.components().collect()))
         }
-        Ok(Self(path.components().collect()))
     }
 
     /// Takes an absolute path and removes `..` by text alone. Only for paths that a person reads, never for enforcement:
@@ -92,7 +106,8 @@ impl AbsPath {
     /// A child: `name` is relative and may have several components, but no `..`.
     pub fn join(&self, name: impl AsRef<Path>) -> Result<Self, PathError> {
         let name = name.as_ref();
-        if name.has_root() {
+        let has_drive = matches!(name.components().next(), Some(Component::Prefix(_)));
+        if name.has_root() || has_drive {
             return Err(PathError::Relative(name.to_path_buf()));
         }
         Self::new(self.0.join(name))
@@ -126,9 +141,14 @@ impl AbsPath {
     /// What remains of this path below `root`; empty for `root` itself.
     #[must_use]
     pub fn below(&self, root: &Self) -> Option<&Path> {
-        if cfg!(not(unix)) {
-            return self.0.strip_prefix(&root.0).ok();
-        }
+        #[cfg(windows)]
+        return windows::below(&self.0, &root.0);
+        #[cfg(not(windows))]
+        self.bytes_below(root)
+    }
+
+    #[cfg(not(windows))]
+    fn bytes_below(&self, root: &Self) -> Option<&Path> {
         let rest = self.bytes().strip_prefix(root.bytes())?;
         match rest.split_first() {
             None => Some(Path::new("")),
@@ -141,6 +161,9 @@ impl AbsPath {
     /// Number of components below the root directory.
     #[must_use]
     pub fn depth(&self) -> usize {
+        #[cfg(windows)]
+        return windows::depth(&self.0);
+        #[cfg(not(windows))]
         self.0.components().count().saturating_sub(1)
     }
 
@@ -157,7 +180,7 @@ impl AbsPath {
     /// A form that is safe to print.
     #[must_use]
     pub fn display(&self) -> String {
-        crate::text::escape_bytes(self.0.as_os_str().as_encoded_bytes())
+        crate::text::escape_os(&self.0)
     }
 
     /// Takes the path out.
@@ -165,6 +188,13 @@ impl AbsPath {
     pub fn into_path_buf(self) -> PathBuf {
         self.0
     }
+}
+
+/// A letter as names are compared on Windows.
+#[cfg(windows)]
+pub(crate) fn folded(letter: char) -> char {
+    let unit = u16::try_from(u32::from(letter)).map(windows::folded);
+    unit.ok().and_then(|unit| char::from_u32(u32::from(unit))).unwrap_or(letter)
 }
 
 /// Whether this is the one form in which an absolute path is kept on Unix.
@@ -192,7 +222,12 @@ fn text(bytes: &[u8]) -> &OsStr {
 
 impl PartialEq for AbsPath {
     fn eq(&self, other: &Self) -> bool {
-        if cfg!(unix) { self.bytes() == other.bytes() } else { self.0 == other.0 }
+        #[cfg(windows)]
+        return windows::parts(&self.0).eq(windows::parts(&other.0));
+        #[cfg(not(windows))]
+        {
+            self.bytes() == other.bytes()
+        }
     }
 }
 
@@ -200,7 +235,10 @@ impl Eq for AbsPath {}
 
 impl Hash for AbsPath {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        if cfg!(unix) { self.bytes().hash(state) } else { self.0.hash(state) }
+        #[cfg(windows)]
+        windows::parts(&self.0).for_each(|part| part.hash(state));
+        #[cfg(not(windows))]
+        self.bytes().hash(state);
     }
 }
 
@@ -213,9 +251,16 @@ impl PartialOrd for AbsPath {
 impl Ord for AbsPath {
     /// By component, as `std` orders paths: a separator comes before every byte that a name may have.
     fn cmp(&self, other: &Self) -> Ordering {
-        if cfg!(not(unix)) {
-            return self.0.cmp(&other.0);
-        }
+        #[cfg(windows)]
+        return windows::parts(&self.0).cmp(windows::parts(&other.0));
+        #[cfg(not(windows))]
+        self.cmp_bytes(other)
+    }
+}
+
+impl AbsPath {
+    #[cfg(not(windows))]
+    fn cmp_bytes(&self, other: &Self) -> Ordering {
         let (ours, theirs) = (self.bytes(), other.bytes());
         let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
         match ours.iter().zip(theirs).find(|(ours, theirs)| ours != theirs) {
@@ -252,6 +297,7 @@ impl<'de> Deserialize<'de> for AbsPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
     use proptest::prelude::*;
 
     fn abs(path: &str) -> AbsPath {
@@ -270,11 +316,13 @@ mod tests {
 
     #[test]
     fn separators_and_dots_do_not_count() {
-        assert_eq!(abs("//w/./app//"), abs("/w/app"));
+        assert_eq!(abs("/w/.//app//"), abs("/w/app"));
         assert_eq!(AbsPath::lexical("/usr/bin/../bin/git").expect("lexical"), abs("/usr/bin/git"));
         assert_eq!(AbsPath::lexical("/../../x").expect("lexical"), abs("/x"));
     }
 
+    // Elsewhere there are no bytes to compare; two leading separators name a machine on Windows.
+    #[cfg(unix)]
     proptest! {
         #[test]
         fn bytes_say_what_components_say(ours in "(/[./ab-]{0,3}){0,4}", theirs in "(/[./ab-]{0,3}){0,4}") {
@@ -297,5 +345,52 @@ mod tests {
         assert!(abs("/w").join("../x").is_err());
         assert!(abs("/w").join("/etc").is_err());
         assert_eq!(abs("/w").join("a/b").expect("child"), abs("/w/a/b"));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn fs_24_one_place_has_one_path_on_windows() {
+        let plain = abs(r"C:\Work\App");
+        for same in [r"c:\work\APP", "C:/work/app", r"C:\Work\.\App\", r"\\?\C:\Work\App", r"\\?\c:\WORK\App"] {
+            assert_eq!(abs(same), plain, "{same}");
+            assert!(abs(same).is_within(&abs(r"c:\WORK")), "{same}");
+        }
+        assert_eq!(abs(r"\\?\C:\Work\App").display(), r"C:\Work\App");
+        assert_eq!(abs(r"\\?\UNC\server\share\x"), abs(r"\\SERVER\Share\X"));
+        assert_eq!(plain.below(&abs("c:/work")), Some(Path::new("App")));
+        assert_eq!((abs(r"C:\").depth(), plain.depth()), (0, 2));
+        for other in [r"D:\Work\App", r"C:\Work\App-evil", r"C:\Work", r"\\server\C$\Work\App"] {
+            assert_ne!(abs(other), plain, "{other}");
+            assert!(!abs(other).is_within(&plain), "{other}");
+        }
+        let mut both = [abs(r"c:\b"), abs(r"C:\A"), abs(r"C:\a\x"), abs(r"C:\a.b")];
+        both.sort();
+        assert_eq!(both, [abs(r"C:\A"), abs(r"C:\a\x"), abs(r"C:\a.b"), abs(r"c:\b")]);
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn fs_24_what_leads_elsewhere_than_it_says_is_no_path_on_windows() {
+        for path in [
+            r"C:relative",
+            r"relative",
+            r"C:\w\..\x",
+            r"C:\w\.git.",
+            r"C:\w\.git \config",
+            r"C:\w\.git::$INDEX_ALLOCATION\config",
+            r"C:\w\config:hidden",
+            r"C:\w\NUL",
+            r"C:\w\con.txt",
+            r"\\?\C:\w\.git.",
+            r"\\?\C:\w\a/b",
+            r"\\.\pipe\x",
+            r"\\.\PhysicalDrive0",
+            r"\\?\GLOBALROOT\Device\HarddiskVolume1\x",
+        ] {
+            assert!(AbsPath::new(path).is_err(), "{path}");
+        }
+        assert!(abs(r"C:\w").join(r"\x").is_err() && abs(r"C:\w").join("D:x").is_err());
+        let volume = r"\\?\Volume{01234567-89ab-cdef-0123-456789abcdef}\w";
+        assert!(abs(volume).join("a").expect("a child").is_within(&abs(volume)));
     }
 }

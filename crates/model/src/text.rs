@@ -52,6 +52,18 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// As [`escape_bytes`], for a path or whatever else the system takes. On Windows the backslash is its separator and stays.
+#[must_use]
+pub fn escape_os(text: impl AsRef<std::ffi::OsStr>) -> String {
+    let bytes = text.as_ref().as_encoded_bytes();
+    if cfg!(windows)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return escape_controls(text);
+    }
+    escape_bytes(bytes)
+}
+
 /// As [`escape`], for text that was put together by us from parts that are escaped already: the backslash stays.
 #[must_use]
 pub fn escape_controls(text: &str) -> String {

@@ -64,6 +64,7 @@ fn world() -> WorldFacts {
         version_controlled: true,
         roots: vec![root("/w"), root("/out"), root("/out/bin")],
         environment: vec![(OsText::new("PATH"), OsText::new("/usr/bin:/bin"))],
+        mounts: Vec::new(),
     }
 }
 
@@ -99,7 +100,7 @@ fn facts<'w>(world: &'w WorldFacts, action: &Action) -> ActFacts<'w> {
                 let name = word.as_str().unwrap_or("x").rsplit('/').next().unwrap_or("x").to_owned();
                 ProgramFacts {
                     requested: word,
-                    resolved: Some(abs(&format!("/usr/bin/{name}"))),
+                    resolved: AbsPath::new(format!("/usr/bin/{name}")).ok(),
                     id: Some(FileId { device: 1, inode: 3 }),
                     from_writable: false,
                 }
@@ -171,6 +172,7 @@ fn an_ordinary_command_runs_in_the_sandbox_or_asks() {
 }
 
 #[test]
+#[cfg_attr(not(unix), ignore = "on Windows no command is known to only read")]
 fn cmd_31_known_reads_do_not_ask_under_untrusted() {
     let untrusted = settings(SandboxMode::WorkspaceWrite, ApprovalPolicy::Untrusted);
     for line in ["ls -la", "cat a b", "head -n 5 f", "wc -l f", "pwd", "stat f", "diff a b", "which git"] {

@@ -29,6 +29,7 @@ fn run() -> Result<u8, Box<dyn std::error::Error>> {
     let action = session.exec(std::env::args_os().skip(1));
     let authorization = session.authorize(action)?;
     let report = session.perform(authorization)?;
+    ringfence::settle();
     for denial in &report.denials {
         eprintln!("the sandbox refused {} on {}", denial.operation, denial.target.display());
     }

@@ -43,8 +43,15 @@ pub use ringfence_policy as policy;
 pub use ringfence_rules as rules;
 pub use session::{
     Authorization, AuthorizeError, Cancel, Flow, OpenError, Opening, PerformError, RunError, Session, Streams,
-    leftovers,
+    leftovers, record_denials,
 };
+
+/// Waits for the last processes of commands that have ended, which takes microseconds. A program that ends after its last
+/// command calls it, so that whoever inherits its children isn't left to wait for them; one that goes on needn't.
+pub fn settle() {
+    #[cfg(target_os = "linux")]
+    ringfence_sandbox::settle();
+}
 
 /// This machine, as settings are gathered from it: with what tells on Windows who may change a file that constrains.
 #[must_use]

@@ -185,6 +185,32 @@ fn fs_22_what_git_is_configured_to_run_is_named() {
 }
 
 #[test]
+fn fs_22_a_script_given_to_an_interpreter_is_named_and_the_tree_is_not() {
+    let tree = Tree::new();
+    tree.git_dir("ws/.git");
+    tree.file("ws/tools/clean.js", "");
+    tree.file("ws/conv.py", "");
+    tree.file("ws/main.rs", "");
+    tree.file(
+        "ws/.git/config",
+        "[filter \"x\"]\nclean = node tools/clean.js --in %f\nsmudge = sed s/a/b/\n[diff \"y\"]\ntextconv = python3 'conv.py'\n\
+         [mergetool \"z\"]\ncmd = ./merge.sh \"$LOCAL\" .\n[core]\nfsmonitor = true\nworktree = ..\npager = less ./\n\
+         [alias]\nshow-main = !cat main.rs\nhere = \"!cd tools && sh ./x.sh\"\nl = log main.rs\n\
+         [log]\nshowSignature = main.rs\n[init]\ntemplateDir = tpl\nbroken line\n",
+    );
+    let configured = tree.git().remove(0).configured;
+    let expected = [
+        ("alias.here", "ws/x.sh"),
+        ("diff.y.textconv", "ws/conv.py"),
+        ("filter.x.clean", "ws/tools/clean.js"),
+        ("init.templatedir", "ws/tpl"),
+        ("mergetool.z.cmd", "ws/merge.sh"),
+    ]
+    .map(|(key, path)| (key.to_owned(), tree.abs(path)));
+    assert_eq!(configured, expected);
+}
+
+#[test]
 fn a_root_that_is_a_git_directory_is_one() {
     let tree = Tree::new();
     tree.git_dir("ws");

@@ -12,6 +12,7 @@ mod edit;
 mod language;
 mod list;
 mod print;
+mod program;
 mod rule;
 mod set;
 

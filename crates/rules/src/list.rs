@@ -1,7 +1,8 @@
 //! Rules as lists: every one in force, and every example with its outcome.
 
+use crate::program;
 use crate::rule::{Broken, Example, HostExecutable, PrefixRule};
-use crate::set::{RuleSet, host_permits, program_path};
+use crate::set::{RuleSet, host_permits};
 use ringfence_model::Origin;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -146,7 +147,7 @@ fn covers(rule: &PrefixRule, example: &Example, hosts: &HashMap<String, HostExec
     if fits(first) {
         return true;
     }
-    let Some((path, name)) = program_path(first) else { return false };
+    let Some((path, name)) = program::at(first) else { return false };
     host_permits(hosts, &name, &path) && fits(&name)
 }
 

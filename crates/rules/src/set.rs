@@ -2,6 +2,7 @@
 
 use crate::decision::{Decision, strictest};
 use crate::language::{self, Limits};
+use crate::program;
 use crate::rule::{Alternatives, Broken, HostExecutable, NetworkDecision, NetworkRule, PrefixRule};
 use ringfence_model::{Notice, Origin, OsText};
 use ringfence_shell::{Reading, SimpleCommand};
@@ -241,10 +242,13 @@ impl RuleSet {
     pub fn matches(&self, words: &[OsText], programs: Programs) -> Vec<RuleMatch> {
         let Some(first) = words.first().and_then(OsText::as_str) else { return Vec::new() };
         let mut found = self.matches_as(first, words, None);
+        for other in program::other_spellings(first) {
+            found.extend(self.matches_as(&other, words, None));
+        }
         if programs == Programs::Exact || (programs == Programs::ByBaseName && !found.is_empty()) {
             return found;
         }
-        let Some((path, name)) = program_path(first) else { return found };
+        let Some((path, name)) = program::at(first) else { return found };
         if !host_permits(&self.hosts, &name, &path) {
             return found;
         }
@@ -331,29 +335,6 @@ pub(crate) fn rule_match(
         justification: rule.justification.clone(),
         origin: rule.origin.clone(),
     })
-}
-
-/// An absolute program path, lexically normalised, and its base name.
-pub(crate) fn program_path(word: &str) -> Option<(String, String)> {
-    let path = normalise(word)?;
-    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?.to_owned();
-    Some((path, name))
-}
-
-/// An absolute path without `.`, `..` and doubled slashes. Nothing is looked up.
-pub(crate) fn normalise(path: &str) -> Option<String> {
-    let rest = path.strip_prefix('/')?;
-    let mut parts: Vec<&str> = Vec::new();
-    for part in rest.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(format!("/{}", parts.join("/")))
 }
 
 /// Whether rules for the bare `name` apply to the program at `path`.

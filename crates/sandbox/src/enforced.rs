@@ -98,7 +98,7 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// The program was found but can't be executed.
-    #[error("execute `{program}`")]
+    #[error("`{program}` can't be executed")]
     NotExecutable {
         /// As given.
         program: String,
@@ -107,7 +107,7 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// There is no such program.
-    #[error("find `{program}`")]
+    #[error("there is no program `{program}`")]
     NotFound {
         /// As given.
         program: String,

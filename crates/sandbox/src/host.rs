@@ -68,6 +68,9 @@ pub struct HostFacts {
     pub sys_admin: bool,
     /// Linux only.
     pub linux: Option<LinuxFacts>,
+    /// Windows only: the system checks a restricted token against the run's own identifier too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restricted_token: Option<Tried>,
     /// Tools that may be used outside, by absolute path that only root can change.
     pub bwrap: Option<BwrapFacts>,
     /// The kind of container or virtual system this runs in, as far as it shows.
@@ -124,7 +127,8 @@ impl HostFacts {
         let Some(linux) = &self.linux else {
             match self.system {
                 System::Macos => tiers.push(Tier::Seatbelt),
-                System::Windows => tiers.push(Tier::Windows),
+                System::Windows if self.restricted_token.as_ref().is_none_or(Tried::works) => tiers.push(Tier::Windows),
+                System::Windows => {}
                 System::Linux => {}
             }
             return tiers;

@@ -449,6 +449,8 @@ pub enum Brokered {
         /// Why it is protected.
         reason: Cow<'static, str>,
     },
+    /// Files outside the roots keep mode, owner, times and attributes (tiers without mounts).
+    Metadata,
     /// Unix sockets made outside can't be connected to, but for those listed.
     UnixSockets {
         /// Those that may be.

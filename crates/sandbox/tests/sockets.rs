@@ -83,6 +83,19 @@ fn sockets_that_are_all_allowed_are_not_held() {
 }
 
 #[test]
+fn without_mounts_metadata_is_asked_about_and_no_socket_is() {
+    for (mut wish, asked) in [(wish(&[], &[], &[]), true), (wish(&["/w"], &[], &[]), true), (workspace(), false)] {
+        wish.backend.value = Backend::Landlock;
+        wish.network.value = NetworkWish::On;
+        wish.unix_sockets = UnixSockets::Everything;
+        let plan = made(&wish, &host()).expect("this host holds it");
+        assert_eq!(plan.brokered().any(|(_, wish)| *wish == Brokered::Metadata), asked);
+        assert!(plan.brokered().count() > 0, "nobody would be asked about files outside");
+        assert!(!plan.steps.iter().any(|step| step.promise == Promise::UnixSockets));
+    }
+}
+
+#[test]
 fn a_version_above_those_known_is_used_like_the_last_that_is_known() {
     let mut later = host();
     later.linux.as_mut().expect("linux").landlock_abi = 99;

@@ -98,10 +98,24 @@ impl SimpleCommand {
     }
 }
 
-/// The last component of a path, as text.
+/// The last component of a path, as text; on Windows without the extension of a program.
 #[must_use]
 pub fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    if cfg!(windows) { windows_name(path) } else { path.rsplit('/').next().unwrap_or(path) }
+}
+
+/// `git` for `C:\Git\git.exe`.
+fn windows_name(path: &str) -> &str {
+    let name = path.rsplit(['/', '\\', ':']).next().unwrap_or(path);
+    match name.len().checked_sub(4).and_then(|dot| name.split_at_checked(dot)) {
+        Some((bare, extension)) if [".exe", ".com"].iter().any(|known| extension.eq_ignore_ascii_case(known)) => bare,
+        _ => name,
+    }
+}
+
+/// A program's name as it is looked up in tables: Windows starts `CMD` where `cmd` is asked for.
+pub(crate) fn in_tables(name: &str) -> std::borrow::Cow<'_, str> {
+    if cfg!(windows) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// A word as a shell would need it, with deceptive characters escaped.

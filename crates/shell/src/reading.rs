@@ -1,6 +1,6 @@
 //! From an argv to the commands in it.
 
-use crate::command::{Joined, SimpleCommand, Span, base_name};
+use crate::command::{Joined, SimpleCommand, Span, base_name, in_tables};
 use crate::names::Sieve;
 use crate::script::scan;
 use crate::wrappers::{Inner, MAX_DEPTH, inside};
@@ -89,7 +89,7 @@ pub struct ShellUse {
 /// The shell that a program word names, by its last component.
 #[must_use]
 pub fn shell_kind(program: &str) -> Option<ShellKind> {
-    shell_named(base_name(program))
+    shell_named(&in_tables(base_name(program)))
 }
 
 /// The shell of this name, with or without the `-` of a login shell.

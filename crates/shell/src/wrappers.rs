@@ -4,7 +4,7 @@
 //! Seen through for `prompt`, `forbidden` and danger, never for `allow` or safety. So a row may err only towards seeing too
 //! much: an option that isn't listed is read both ways, with and without a value.
 
-use crate::command::{SimpleCommand, base_name};
+use crate::command::{SimpleCommand, base_name, in_tables};
 use crate::names::Sieve;
 use crate::reading::{ShellKind, shell_named};
 use ringfence_model::OsText;
@@ -172,7 +172,7 @@ pub const WRAPPERS: &[Wrapper] = &[
 /// The wrapper with this name.
 #[must_use]
 pub fn wrapper(program: &str) -> Option<&'static Wrapper> {
-    wrapper_named(base_name(program))
+    wrapper_named(&in_tables(base_name(program)))
 }
 
 fn wrapper_named(name: &str) -> Option<&'static Wrapper> {
@@ -204,6 +204,7 @@ const MAX_READINGS: usize = 32;
 
 /// What `command` would run besides itself, one level deep.
 pub(crate) fn inside(command: &SimpleCommand, name: &str) -> Vec<Inner> {
+    let name = &*in_tables(name);
     let mut found = Vec::new();
     match name {
         "find" | "gfind" | "bfs" => find(command, &mut found),

@@ -106,3 +106,21 @@ fn a_persons_own_editor_and_pager_are_no_trouble_when_neutralised() {
     let found = troubles("log", &facts, |origin| origin.to_string().starts_with("own"));
     assert_eq!(found.into_iter().map(|one| one.key).collect::<Vec<_>>(), ["filter.x.clean"]);
 }
+
+/// What git would never get to see can still be seen: a file is read up to its first error, and only whole files count.
+#[test]
+fn a_broken_file_is_read_up_to_the_error_and_is_never_harmless() {
+    let text = "[core]\nbare = false\n x = \"open\n y = z";
+    let (entries, error) = ringfence_shell::git::config::read(text, &origin("c"));
+    assert_eq!(entries.iter().map(ringfence_shell::git::ConfigEntry::key).collect::<Vec<_>>(), ["core.bare"]);
+    assert_eq!(error.expect("unfinished").line, 4);
+    assert!(parse(text.as_bytes(), &origin("c")).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_configuration_panics(text in "(\\PC|[\\[\\]\"\\\\\n= #;a]){0,60}") {
+        let (entries, error) = ringfence_shell::git::config::read(&text, &origin("c"));
+        proptest::prop_assert_eq!(parse(text.as_bytes(), &origin("c")).ok(), error.is_none().then_some(entries));
+    }
+}

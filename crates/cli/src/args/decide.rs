@@ -54,7 +54,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub wish: Wish,
     /// The command and its arguments, after `--`
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
     /// Settings to judge it under.
     #[command(flatten)]

@@ -102,11 +102,102 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_option_is_no_command() {
+        for (line, meant) in [
+            ("sandbox --keep-backgroun -- true", "--keep-background"),
+            ("run --log-denial true", "--log-denials"),
+            ("sandbox -s read-only --timout 3s true", "--timeout"),
+        ] {
+            let error = read(&format!("ringfence {line}")).expect_err(line);
+            assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument, "{line}");
+            assert!(error.to_string().contains(meant), "{error}");
+        }
+        assert!(read("ringfence sandbox -x true").is_err());
+        assert_eq!(
+            read("ringfence sandbox -- --keep-backgroun true").expect("parses").command,
+            ["--keep-backgroun", "true"]
+        );
+        assert_eq!(read("ringfence run -- -x -y").expect("parses").command, ["-x", "-y"]);
+    }
+
+    #[test]
     fn yolo_excludes_what_it_overrides() {
         for line in ["--yolo -s read-only", "--yolo -a never", "--full-auto --yolo"] {
             let error = read(&format!("ringfence run {line} -- ls")).expect_err(line);
             assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{line}");
         }
         assert!(read("ringfence run --dangerously-bypass-approvals-and-sandbox -- ls").expect("parses").shared.yolo);
+    }
+
+    /// What people type, and what they mistype. No platform words: the full parser doesn't know them.
+    const WORDS: &[&str] = &[
+        "-s",
+        "read-only",
+        "--sandbox=read-only",
+        "-a",
+        "never",
+        "--full-auto",
+        "--yolo",
+        "-C",
+        "/tmp",
+        "-C/tmp",
+        "--add-dir",
+        "-p",
+        "-c",
+        "git=commit",
+        "-cgit=commit",
+        "--config",
+        "--network",
+        "off",
+        "--network=proxy",
+        "--network=sometimes",
+        "--json",
+        "--json=yes",
+        "--search",
+        "--env",
+        "A=b",
+        "--timeout",
+        "3s",
+        "--report",
+        "--dry-run",
+        "--log-denials",
+        "--log-denial",
+        "--keep-background",
+        "--keep-backgroun",
+        "--session",
+        "--escalate",
+        "write=/x",
+        "--justification",
+        "--agent",
+        "-x",
+        "-",
+        "--",
+        "---",
+        "-sx",
+        "-hs",
+        "-h",
+        "--help",
+        "--version",
+        "",
+        "ls",
+        "-l",
+        "--color=auto",
+        "linux-x",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn the_short_way_says_what_the_full_parser_says(
+            which in proptest::sample::select(vec!["run", "sandbox", "debug"]),
+            words in proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 0..7),
+        ) {
+            use clap::Parser;
+            let args: Vec<OsString> = ["ringfence", which].iter().chain(&words).map(OsString::from).collect();
+            let said = |parsed: Result<Cli, clap::Error>| match parsed {
+                Ok(cli) => Ok(format!("{cli:?}")),
+                Err(error) => Err((error.kind(), error.to_string())),
+            };
+            proptest::prop_assert_eq!(said(hot_path(&args).expect("a hot command")), said(Cli::try_parse_from(&args)));
+        }
     }
 }

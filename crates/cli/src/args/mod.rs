@@ -99,7 +99,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub environment: run::Environment,
     /// The command; without one, the plan for `true`.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
     /// Settings for this command.
     #[command(flatten)]

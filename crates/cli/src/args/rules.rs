@@ -44,7 +44,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub shell: bool,
     /// The command
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "TEXT")]
     pub justification: Option<String>,
     /// The tokens a command must begin with
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "TOKEN")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "TOKEN")]
     pub pattern: Vec<String>,
 }
 

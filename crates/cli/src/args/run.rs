@@ -27,7 +27,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub keep_background: bool,
     /// The command and its arguments, after `--`
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
     /// Settings for this command.
     #[command(flatten)]

@@ -145,7 +145,7 @@ pub fn user_file() -> Result<PathBuf, Failure> {
 }
 
 fn shown_path(file: &Path) -> String {
-    text::escape_bytes(file.as_os_str().as_encoded_bytes())
+    text::escape_os(file)
 }
 
 fn edit() -> Result<ExitCode, Failure> {

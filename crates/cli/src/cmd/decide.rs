@@ -52,10 +52,13 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         eprintln!("{} the journal isn't written: {problem}", Paint::stderr().warn("ringfence: notice:"));
     }
     if !give(args, target.as_ref(), &report)? {
-        denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials);
+        let recorded = session.settings().history.persist.value && session.journal_problem().is_none();
+        denials::after_run(report.exit, &report.not_held, &report.denials, run.log_denials, recorded);
         notices::print(&session.leftovers());
     }
-    Ok(ExitCode::from(report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status())))
+    drop(session);
+    let status = report.exit.map_or(ringfence_model::report::status::FAILED, |exit| exit.status());
+    Ok(super::ended::as_ours(report.exit, status))
 }
 
 /// Writes and prints a report where it is asked for. Whether it was printed, in the place of text.

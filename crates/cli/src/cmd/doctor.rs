@@ -3,7 +3,7 @@
 use crate::args::DoctorArgs;
 use crate::out::{Failure, Paint, json, table};
 use ringfence_model::{Tier, text};
-use ringfence_sandbox::host::Tried;
+use ringfence_sandbox::host::{System, Tried};
 use ringfence_sandbox::probe::{Finding, Survey, survey};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -47,7 +47,7 @@ fn render(survey: &Survey, tiers: &[Tier], verbose: bool, paint: Paint) -> Strin
             .iter()
             .find(|finding| finding.name == name)
             .and_then(|finding| finding.detail.as_deref())
-            .map_or_else(|| "unknown".to_owned(), text::escape)
+            .map(text::escape)
     };
     let tier = match tiers {
         [] => paint.bad("none: commands can't be confined here"),
@@ -57,13 +57,17 @@ fn render(survey: &Survey, tiers: &[Tier], verbose: bool, paint: Paint) -> Strin
             format!("{}   (would also work: {})", paint.good(first.name()), others.join(", "))
         }
     };
+    let system = survey.facts.system;
+    // Elsewhere than on Linux nobody looks for these.
+    let kernel = detail("kernel").map(|kernel| format!(" {kernel}")).unwrap_or_default();
     let rows = [
-        ("host", format!("{} {}, {}", survey.facts.system.name(), detail("kernel"), survey.facts.arch)),
+        ("host", Some(format!("{}{kernel}, {}", system.name(), survey.facts.arch))),
         ("running as", detail("privileges")),
         ("container", detail("container")),
-        ("tier", tier),
+        ("tier", Some(tier)),
     ];
-    out.push_str(&table::columns(&rows.map(|(name, value)| vec![name.to_owned(), value]), ""));
+    let rows: Vec<_> = rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?])).collect();
+    out.push_str(&table::columns(&rows, ""));
 
     let (works, fails): (Vec<_>, Vec<_>) = survey.findings.iter().partition(|finding| finding.tried.works());
     if verbose {
@@ -94,12 +98,14 @@ fn render(survey: &Survey, tiers: &[Tier], verbose: bool, paint: Paint) -> Strin
             "\nUntil then: let the container or virtual machine be the isolation, and use `--sandbox \
              danger-full-access` inside it.\n",
         );
-    } else {
+    } else if system == System::Linux {
         let _ = writeln!(
             out,
             "\n{} features work. Next: `ringfence prove` attacks the sandbox and shows that it holds.",
             works.len()
         );
+    } else {
+        out.push_str("\n`ringfence status` lists what this system can't hold.\n");
     }
     out
 }

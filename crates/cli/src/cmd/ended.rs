@@ -3,8 +3,11 @@
 use crate::args::RunArgs;
 use crate::out::{Failure, denials, notices, report};
 use crate::start::Ready;
+use ringfence::record_denials;
 use ringfence_model::OsText;
+use ringfence_model::report::Exit;
 use ringfence_sandbox::{Outcome, Plan, StartError};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What is said after the command, and the status.
@@ -17,12 +20,17 @@ pub fn finish(
     outcome: Outcome,
 ) -> Result<ExitCode, Failure> {
     let status = outcome.exit.status();
+    let settings = &ready.resolved.settings;
+    let (exit, not_held, refused) = (outcome.exit, outcome.not_held(plan), !outcome.denials.is_empty());
+    let asked = target.is_some() || args.shared.json;
+    let report = (refused || asked).then(|| report::of(plan, argv, &ready.facts.cwd, outcome));
+    let recorded = refused && report.as_ref().is_some_and(|report| record_denials(settings, &ready.start, report));
     if !args.shared.json {
-        denials::after_run(Some(outcome.exit), &outcome.not_held(plan), &outcome.denials, args.log_denials);
-        notices::print(&ringfence::leftovers(&ready.resolved.settings, &ready.facts));
+        let refused = report.as_ref().map_or(&[][..], |report| report.denials.as_slice());
+        denials::after_run(Some(exit), &not_held, refused, args.log_denials, recorded);
+        notices::print(&ringfence::leftovers(settings, &ready.facts));
     }
-    if target.is_some() || args.shared.json {
-        let report = report::of(plan, argv, &ready.facts.cwd, outcome);
+    if let Some(report) = report.filter(|_| asked) {
         if let Some(target) = target {
             target.write(&report)?;
         }
@@ -30,7 +38,20 @@ pub fn finish(
             report::print(&report)?;
         }
     }
-    Ok(ExitCode::from(status))
+    Ok(as_ours(Some(exit), status))
+}
+
+/// The status that Ringfence ends with after a command. On Windows one is a number of 32 bits, which the standard library's
+/// type can't hold.
+pub fn as_ours(exit: Option<Exit>, status: u8) -> ExitCode {
+    if cfg!(windows)
+        && let Some(Exit::Code(code)) = exit
+        && u8::try_from(code).is_err()
+    {
+        let _ = std::io::stdout().flush();
+        std::process::exit(code);
+    }
+    ExitCode::from(status)
 }
 
 /// As shown: what could not be held or started, and what to do.

@@ -98,15 +98,14 @@ fn directory() -> Result<PathBuf, Failure> {
 }
 
 fn unreadable(error: &std::io::Error, directory: &Path) -> Failure {
-    Failure::new("the journal can't be read")
-        .cause(format!("{}: {error}", text::escape_bytes(directory.as_os_str().as_encoded_bytes())))
+    Failure::new("the journal can't be read").cause(format!("{}: {error}", text::escape_os(directory)))
 }
 
 fn verify(directory: &Path) -> Result<ExitCode, Failure> {
     let verified = ringfence_audit::verify(directory).map_err(|error| unreadable(&error, directory))?;
     let paint = Paint::stdout();
     for broken in &verified.breaks {
-        let file = text::escape_bytes(broken.file.as_os_str().as_encoded_bytes());
+        let file = text::escape_os(&broken.file);
         json::text_out(&format!("{} {file}:{}: {}", paint.bad("broken"), broken.line, broken.what));
     }
     let range = match (verified.first, verified.last) {

@@ -39,6 +39,7 @@ struct Shown<'a> {
 
 /// Runs the proof.
 pub fn main(args: &ProveArgs) -> Result<ExitCode, Failure> {
+    crate::prove::check(&args.only)?;
     let ready = start::ready(&args.shared, &[])?;
     let wish = start::confinement(&ready, /* keep background */ false)?;
     if wish.mode.value == SandboxMode::DangerFullAccess {

@@ -51,7 +51,7 @@ fn load(files: &[PathBuf], how: fn(&mut RuleSet, &RuleFile<'_>) -> Vec<Notice>) 
     let home = std::env::home_dir().and_then(|home| home.into_os_string().into_string().ok());
     let mut set = home.map_or_else(RuleSet::new, RuleSet::with_home);
     for file in files {
-        let shown = text::escape_bytes(file.as_os_str().as_encoded_bytes());
+        let shown = text::escape_os(file);
         let bytes = std::fs::read(file)
             .map_err(|error| Failure::new(format!("can't read {shown}")).cause(error.to_string()).status(1))?;
         let origin = Origin::File { file: OsText::new(file), line: 0, column: 0, layer: Layer::CommandLine };

@@ -10,7 +10,9 @@ const SHOWN: usize = 5;
 
 /// After a run: on a terminal the first few denials, with `--log-denials` all; and always what wasn't held, and the limit
 /// that ended the command.
-pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], all: bool) {
+///
+/// Denials that aren't in the journal are shown without the names by which they would be looked up there.
+pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], all: bool, recorded: bool) {
     let paint = Paint::stderr();
     for (weakened, kind) in [(false, "not held here"), (true, "held weaker here")] {
         let gaps: Vec<&NotHeld> = not_held.iter().filter(|gap| gap.weakened == weakened).collect();
@@ -26,11 +28,13 @@ pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], a
     }
     let shown = if all { denials.len() } else { SHOWN };
     for denial in denials.iter().take(shown) {
-        eprintln!("{} {}", paint.bad("ringfence: denied:"), line(denial));
+        let unnamed = Denial { id: String::new(), ..denial.clone() };
+        eprintln!("{} {}", paint.bad("ringfence: denied:"), line(if recorded { denial } else { &unnamed }));
     }
     let more = denials.len().saturating_sub(shown);
     if more > 0 {
-        eprintln!("ringfence: {more} more: `ringfence log --denied`");
+        let how = if recorded { "`ringfence log --denied`" } else { "`--log-denials` lists them" };
+        eprintln!("ringfence: {more} more: {how}");
     }
 }
 

@@ -21,7 +21,10 @@ pub fn text_out(text: &str) {
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     if let Err(error) = written {
         GONE.store(true, Ordering::Relaxed);
-        if error.kind() != ErrorKind::BrokenPipe {
+        // Windows has two numbers for a pipe that nobody reads; one of them has no kind.
+        const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
+        let unread = cfg!(windows) && error.raw_os_error() == Some(ERROR_PIPE_NOT_CONNECTED);
+        if error.kind() != ErrorKind::BrokenPipe && !unread {
             let _ = UNWRITTEN.set(error.to_string());
         }
     }

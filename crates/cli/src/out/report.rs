@@ -53,7 +53,7 @@ impl Target {
 }
 
 fn unwritten(name: &Path, error: &io::Error) -> Failure {
-    let shown = ringfence_model::text::escape_bytes(name.as_os_str().as_encoded_bytes());
+    let shown = ringfence_model::text::escape_os(name);
     Failure::new(format!("the report can't be written to {shown}"))
         .cause(error.to_string())
         .origin(Origin::flag("--report"))

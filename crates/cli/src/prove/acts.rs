@@ -187,7 +187,14 @@ pub static ACTS: &[Act] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::ACTS;
+    use super::{ACTS, Judge};
+
+    /// A promise as a number: see `SPECIFICATION.md`.
+    #[test]
+    fn at_least_seventy_forbidden_acts_are_tried() {
+        let forbidden = ACTS.iter().filter(|act| !matches!(act.judge, Judge::Honest | Judge::HonestWrite));
+        assert!(forbidden.count() >= 70);
+    }
 
     #[test]
     fn names_are_unique_and_every_act_says_what_it_does() {

@@ -16,4 +16,4 @@ mod victim;
 
 pub use acts::{ACTS, Act, Judge};
 pub use stage::Stage;
-pub use trial::{Launcher, Promised, Row, State, run};
+pub use trial::{Launcher, Promised, Row, State, check, run};

@@ -178,7 +178,7 @@ fn walk(path: &Path, seen: &mut Seen) {
 }
 
 fn short(base: &Path, path: &Path) -> String {
-    ringfence_model::text::escape_bytes(path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes())
+    ringfence_model::text::escape_os(path.strip_prefix(base).unwrap_or(path))
 }
 
 /// An address of this host other than loopback: the one it would send from.

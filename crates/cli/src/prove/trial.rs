@@ -78,6 +78,22 @@ pub enum State {
     },
 }
 
+/// Whether `--only TEXT` means this act.
+fn is_meant(act: &Act, text: &str) -> bool {
+    act.name.contains(text) || act.promise.name().contains(text)
+}
+
+/// Each of `only` must mean something: a proof of nothing would look like a success.
+pub fn check(only: &[String]) -> Result<(), Failure> {
+    let Some(text) = only.iter().find(|text| !ACTS.iter().any(|act| is_meant(act, text))) else { return Ok(()) };
+    let mut names: Vec<&str> = ACTS.iter().map(|act| act.promise.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Err(Failure::new(format!("no promise and no act has `{}` in its name", ringfence_model::text::escape(text)))
+        .origin(ringfence_model::Origin::flag("--only"))
+        .hint(format!("the promises are {}", names.join(", "))))
+}
+
 /// Tries every act whose name or promise contains one of `only`.
 pub fn run(
     launcher: &Launcher,
@@ -86,9 +102,7 @@ pub fn run(
     only: &[String],
     mut each: impl FnMut(&Row),
 ) -> Result<Vec<Row>, Failure> {
-    let wanted = |act: &Act| {
-        only.is_empty() || only.iter().any(|text| act.name.contains(text) || act.promise.name().contains(text))
-    };
+    let wanted = |act: &Act| only.is_empty() || only.iter().any(|text| is_meant(act, text));
     let mut rows = Vec::new();
     for act in ACTS.iter().filter(|act| wanted(act)) {
         let state = match skip(act, promised, stage) {

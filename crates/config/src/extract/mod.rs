@@ -166,9 +166,10 @@ pub fn denied_read(text: &str, origin: &Origin, user_home: Option<&AbsPath>) -> 
 pub fn expand(text: &str, user_home: Option<&AbsPath>) -> Result<PathBuf, String> {
     for name in ["~", "$HOME", "${HOME}"] {
         let Some(rest) = text.strip_prefix(name) else { continue };
-        if rest.is_empty() || rest.starts_with('/') {
+        let separates = std::path::is_separator;
+        if rest.is_empty() || rest.starts_with(separates) {
             let home = user_home.ok_or("needs a home directory, and there is none")?;
-            return Ok(home.as_path().join(rest.trim_start_matches('/')));
+            return Ok(home.as_path().join(rest.trim_start_matches(separates)));
         }
         return Err("has a `~` or `$` that isn't understood; only the own home is".into());
     }

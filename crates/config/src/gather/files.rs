@@ -28,6 +28,24 @@ impl Machine {
     }
 }
 
+#[cfg(windows)]
+impl Machine {
+    fn read_judged(&self, file: &Path, judged: super::trusted::Judged) -> Result<Option<Vec<u8>>, TrustedError> {
+        let Some(descriptor) = self.descriptor else {
+            return match self.exists(file) {
+                false => Ok(None),
+                true => {
+                    Err(TrustedError::Untrusted { at: file.into(), why: "nothing here can tell who wrote it".into() })
+                }
+            };
+        };
+        match super::trusted::open(file, descriptor, judged)? {
+            Some(opened) => Ok(Some(read_regular(&opened)?)),
+            None => Ok(None),
+        }
+    }
+}
+
 impl World for Machine {
     fn read(&self, file: &Path) -> io::Result<Option<Vec<u8>>> {
         let opened = match open(file) {
@@ -51,24 +69,17 @@ impl World for Machine {
 
     #[cfg(windows)]
     fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
-        let Some(descriptor) = self.descriptor else {
-            return match self.exists(file) {
-                false => Ok(None),
-                true => {
-                    Err(TrustedError::Untrusted { at: file.into(), why: "nothing here can tell who wrote it".into() })
-                }
-            };
-        };
-        match super::trusted::open(file, descriptor)? {
-            Some(opened) => Ok(Some(read_regular(&opened)?)),
-            None => Ok(None),
-        }
+        self.read_judged(file, super::trusted::Judged::Way)
+    }
+
+    #[cfg(windows)]
+    fn read_managed(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        self.read_judged(file, super::trusted::Judged::File)
     }
 
     fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError> {
         super::preferences::of_machine(self, key)
     }
-
     fn contents(&self, directory: &Path) -> io::Result<Option<Contents>> {
         super::project::contents_on_disk(self, directory)
     }

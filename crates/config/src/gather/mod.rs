@@ -107,6 +107,11 @@ pub trait World {
     fn exists(&self, path: &Path) -> bool;
     /// As `read`, of a file that constrains: nobody but the administrator may be able to write it or what leads to it.
     fn read_trusted(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError>;
+    /// As `read_trusted`, of the managed defaults. Where they lie in a directory of the user's, who could remove the file
+    /// anyway, it alone must be the administrator's.
+    fn read_managed(&self, file: &Path) -> Result<Option<Vec<u8>>, TrustedError> {
+        self.read_trusted(file)
+    }
     /// A managed preference of the operating system, if it is set.
     fn preference(&self, key: &str) -> Result<Option<Preference>, TrustedError>;
     /// Every file below a directory and a fingerprint of its content; none if there is no such directory.
@@ -142,7 +147,7 @@ pub fn gather(request: &Request, world: &dyn World) -> Result<Gathered, ConfigEr
         true => None,
         false => read(world, &places.home.as_path().join("config.toml"), Layer::User)?,
     };
-    let managed = requirements::trusted(world, &managed_file(places), Layer::Managed)?;
+    let managed = requirements::managed(world, &managed_file(places))?;
     let preferences = requirements::preference(world, "config_toml_base64", Layer::ManagedPreferences)?;
     let flags = request.flags.table();
     let tables =
@@ -203,7 +208,7 @@ pub fn project(request: &Request, world: &dyn World) -> ProjectFacts {
     let documents = [
         own(&places.system.join("config.toml"), Layer::System),
         user,
-        requirements::trusted(world, &managed_file(places), Layer::Managed).ok().flatten(),
+        requirements::managed(world, &managed_file(places)).ok().flatten(),
         requirements::preference(world, "config_toml_base64", Layer::ManagedPreferences).ok().flatten(),
     ];
     let flags = request.flags.table();

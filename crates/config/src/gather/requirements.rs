@@ -18,7 +18,20 @@ use std::sync::Arc;
 
 /// Reads and parses a file that constrains.
 pub(super) fn trusted(world: &dyn World, file: &Path, layer: Layer) -> Result<Option<Document>, ConfigError> {
-    match world.read_trusted(file) {
+    document(world.read_trusted(file), file, layer)
+}
+
+/// Reads and parses the managed defaults.
+pub(super) fn managed(world: &dyn World, file: &Path) -> Result<Option<Document>, ConfigError> {
+    document(world.read_managed(file), file, Layer::Managed)
+}
+
+fn document(
+    read: Result<Option<Vec<u8>>, TrustedError>,
+    file: &Path,
+    layer: Layer,
+) -> Result<Option<Document>, ConfigError> {
+    match read {
         Ok(None) => Ok(None),
         Ok(Some(bytes)) => Ok(Some(Document::parse(&bytes, Source::file(file, layer))?)),
         Err(TrustedError::Io(cause)) => Err(ConfigError::Unreadable { file: file.to_path_buf(), cause }),

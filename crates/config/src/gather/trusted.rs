@@ -27,7 +27,7 @@ pub enum TrustedError {
 #[cfg(unix)]
 pub use unix::open;
 #[cfg(windows)]
-pub use windows::open;
+pub use windows::{Judged, open};
 
 #[cfg(unix)]
 mod unix {

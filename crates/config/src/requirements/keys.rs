@@ -185,7 +185,8 @@ pub const KEYS: &[RequirementKey] = &[
         "hooks",
         Form::Hooks,
         All,
-        "Hooks; those of all sources run. `managed_dir` names the directory of their programs.",
+        "Hooks; those of all sources count. Ringfence runs none, and says so at every start. `managed_dir` names the directory of \
+         their programs.",
     ),
     row("cloud.required", Kind::Bool, Highest, "Without a valid policy bundle nothing runs. Not in a bundle itself."),
     row("cloud.public_keys", TEXTS, Highest, "Keys that may sign policy bundles: `ed25519:` and 32 bytes in base64."),

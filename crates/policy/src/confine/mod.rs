@@ -2,6 +2,7 @@
 //!
 //! Pure: the same settings, facts and request give the same confinement, byte for byte.
 
+mod mounts;
 mod protect;
 mod writable;
 
@@ -9,7 +10,7 @@ pub use writable::SYSTEM_SETTINGS;
 
 use crate::environment;
 use ringfence_model::confinement::{
-    EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ProxyListeners, ReadBase, Reads, Tmp, UnixSockets,
+    DeniedRead, EnvVar, GitDir, GitRole, NetworkWish, PathPattern, ProxyListeners, ReadBase, Reads, Tmp, UnixSockets,
 };
 use ringfence_model::facts::GitFacts;
 use ringfence_model::mode::GitAccess;
@@ -158,7 +159,7 @@ pub fn confine(settings: &Settings, facts: &WorldFacts, request: &Request) -> Re
         git_dirs: git_dirs(settings, facts, mode.value),
         roots: writable.roots,
         protected: writable.protected,
-        reads: reads(settings, request, mode.value),
+        reads: reads(settings, facts, request, mode.value),
         tmp: match mode.value {
             SandboxMode::DangerFullAccess => Sourced::new(Tmp::Shared, mode.origin.clone()),
             _ => settings.private_tmp.clone().map(|private| if private { Tmp::Private } else { Tmp::Shared }),
@@ -225,7 +226,7 @@ pub fn pattern_text(pattern: &PathPattern) -> String {
     }
 }
 
-fn reads(settings: &Settings, request: &Request, mode: SandboxMode) -> Reads {
+fn reads(settings: &Settings, facts: &WorldFacts, request: &Request, mode: SandboxMode) -> Reads {
     if mode == SandboxMode::DangerFullAccess {
         let base = Sourced::new(ReadBase::Everything, settings.sandbox_mode.origin.clone());
         return Reads { base, also: Vec::new(), denied: Vec::new() };
@@ -248,12 +249,21 @@ fn reads(settings: &Settings, request: &Request, mode: SandboxMode) -> Reads {
         })
         .cloned()
         .collect();
+    let elsewhere: Vec<_> = denied.iter().flat_map(|denied| denied_elsewhere(facts, denied)).collect();
+    denied.extend(elsewhere);
     denied.sort();
     denied.dedup_by(|later, earlier| later.pattern == earlier.pattern);
     let mut also: Vec<_> = settings.filesystem.read.iter().chain(&request.granted.read).cloned().collect();
     also.sort();
     also.dedup_by(|later, earlier| later.value == earlier.value);
     Reads { base, also, denied }
+}
+
+/// The same, by the other names that an exact path has.
+fn denied_elsewhere(facts: &WorldFacts, denied: &DeniedRead) -> Vec<DeniedRead> {
+    let PathPattern::Path(path) = &denied.pattern else { return Vec::new() };
+    let seen = mounts::elsewhere(&facts.mounts, path).into_iter();
+    seen.map(|path| DeniedRead { pattern: PathPattern::Path(path), origin: denied.origin.clone() }).collect()
 }
 
 fn network(settings: &Settings, request: &Request, mode: SandboxMode) -> Sourced<NetworkWish> {

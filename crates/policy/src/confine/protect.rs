@@ -2,6 +2,7 @@
 //! of links, and Ringfence's own files.
 
 use super::ConfineError;
+use super::mounts;
 use super::writable::own_files;
 use crate::protected::{self, ProtectedName};
 use ringfence_model::confinement::{Protected, WritableRoot};
@@ -64,10 +65,22 @@ pub(super) fn protected(
     for (_, own) in own_files(facts) {
         all.push(entry(own, Some(FileKind::Directory), Cow::Borrowed(OWN), Origin::builtin("Ringfence's own files")));
     }
+    let elsewhere: Vec<Protected> = all.iter().flat_map(|entry| seen_elsewhere(facts, entry)).collect();
+    all.extend(elsewhere);
     all.retain(|entry| roots.iter().any(|(root, _)| entry.path.is_within(&root.path)));
     all.sort();
     all.dedup_by(|later, earlier| later.path == earlier.path);
     all
+}
+
+/// The same, by the other names that it has through further mounts.
+fn seen_elsewhere(facts: &WorldFacts, entry: &Protected) -> Vec<Protected> {
+    let seen = mounts::elsewhere(&facts.mounts, &entry.path).into_iter();
+    let reason: Cow<'static, str> = match entry.reason {
+        Cow::Borrowed(OWN) => Cow::Borrowed(OWN),
+        _ => Cow::Owned(format!("{} is mounted here: {}", entry.path.display(), entry.reason)),
+    };
+    seen.map(|path| Protected { path, reason: reason.clone(), ..entry.clone() }).collect()
 }
 
 /// Whether a directory above `name`, no link, is protected itself, so that nothing is left to say of `name` but what it

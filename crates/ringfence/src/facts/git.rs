@@ -3,12 +3,11 @@
 //!
 //! Only files that git itself would read are read, each bounded; nothing is started and no tree is walked.
 
-use super::gitconfig;
 use super::{kind, resolve};
 use ringfence_model::facts::{FileKind, GitFacts};
 use ringfence_model::{AbsPath, Layer, Origin, OsText};
-use ringfence_shell::git::config::parse;
-use ringfence_shell::git::facts::{GitFacts as GitConfig, troubles};
+use ringfence_shell::git::config::{ConfigEntry, parse, read};
+use ringfence_shell::git::facts::{GitFacts as GitConfig, names_programs, troubles};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
@@ -171,7 +170,7 @@ fn points_back(git_dir: &AbsPath, entry: &AbsPath) -> bool {
 /// `core.worktree` of a Git directory, resolved.
 fn work_tree_of(git_dir: &AbsPath) -> Option<AbsPath> {
     let entries = read_config(&git_dir.as_path().join("config"));
-    let value = entries.iter().rev().find(|entry| entry.key == "core.worktree")?;
+    let value = entries.iter().rev().find(|entry| entry.key() == "core.worktree")?;
     resolve(&git_dir.as_path().join(&value.value)).ok()
 }
 
@@ -218,7 +217,7 @@ fn submodules(
             if trees.len() > MAX_SUBMODULES {
                 return;
             }
-            let is_path = entry.key.starts_with("submodule.") && entry.key.ends_with(".path");
+            let is_path = entry.section == "submodule" && entry.subsection.is_some() && entry.name == "path";
             if is_path
                 && let Ok(path) = resolve(&tree.as_path().join(&entry.value))
                 && path.is_within(root)
@@ -260,6 +259,7 @@ fn configured(
     home: Option<&AbsPath>,
 ) -> Vec<(String, AbsPath)> {
     let mut files = vec![common.as_path().join("config"), git_dir.as_path().join("config.worktree")];
+    files.push(PathBuf::from("/etc/gitconfig"));
     if let Some(home) = home {
         files.push(home.as_path().join(".gitconfig"));
         files.push(home.as_path().join(".config/git/config"));
@@ -269,14 +269,17 @@ fn configured(
     while let Some(file) = files.get(next).cloned() {
         next += 1;
         for entry in read_config(&file) {
-            let base =
-                if is_include(&entry.key) { file.parent().unwrap_or(Path::new("/")) } else { work_tree.as_path() };
-            let Some(path) = place(&entry, base, home) else { continue };
-            if is_include(&entry.key) && files.len() < 16 {
-                files.push(path.as_path().to_path_buf());
-            }
-            if !path.is_within(common) && !path.is_within(git_dir) {
-                out.insert((entry.key, path));
+            let base = match entry.include() {
+                Some(_) => file.parent().unwrap_or(Path::new("/")),
+                None => work_tree.as_path(),
+            };
+            for path in places(&entry, base, home) {
+                if entry.include().is_some() && files.len() < 16 {
+                    files.push(path.as_path().to_path_buf());
+                }
+                if !path.is_within(common) && !path.is_within(git_dir) {
+                    out.insert((entry.key(), path));
+                }
             }
         }
     }
@@ -341,47 +344,47 @@ pub(crate) fn git_runs(
     Some(keys)
 }
 
-fn is_include(key: &str) -> bool {
-    key == "include.path" || (key.starts_with("includeif.") && key.ends_with(".path"))
-}
-
-/// The file or directory that a key has git run or read, if its value is a path.
-fn place(entry: &gitconfig::Entry, base: &Path, home: Option<&AbsPath>) -> Option<AbsPath> {
-    let key = entry.key.as_str();
-    let runs = key == "core.fsmonitor"
-        || key == "core.sshcommand"
-        || key == "core.editor"
-        || key == "core.pager"
-        || key == "core.askpass"
-        || key == "diff.external"
-        || (key.starts_with("filter.") && [".clean", ".smudge", ".process"].iter().any(|end| key.ends_with(end)))
-        || (key.starts_with("diff.") && [".command", ".textconv"].iter().any(|end| key.ends_with(end)))
-        || (key.starts_with("merge.") && key.ends_with(".driver"))
-        || (key.starts_with("gpg") && key.ends_with("program"))
-        || (key.starts_with("credential") && key.ends_with("helper"))
-        || key.starts_with("alias.");
-    let word = if is_include(key) || key == "core.hookspath" || key == "core.attributesfile" {
-        entry.value.as_str()
-    } else if runs {
-        let word = entry.value.trim_start_matches('!').split_whitespace().next()?;
-        // A bare word is found by `PATH`, which nothing in a root can change.
-        if !word.contains('/') {
-            return None;
+/// The files and directories that an entry has git read or run.
+fn places(entry: &ConfigEntry, base: &Path, home: Option<&AbsPath>) -> Vec<AbsPath> {
+    let at = |word: &str| {
+        let path = match (word.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => home.as_path().join(rest),
+            _ => base.join(word),
+        };
+        // What doesn't exist yet can come into being, so its name counts as well.
+        resolve(&path).ok().or_else(|| AbsPath::lexical(&path).ok())
+    };
+    if entry.include().is_some() || matches!(entry.name.as_str(), "hookspath" | "attributesfile" | "templatedir") {
+        return if entry.include().is_some() || names_programs(entry) {
+            at(&entry.value).into_iter().collect()
+        } else {
+            Vec::new()
+        };
+    }
+    if !names_programs(entry) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (at_word, word) in entry.value.trim_start_matches('!').split_whitespace().enumerate() {
+        let word = word.trim_matches(|c| matches!(c, '"' | '\'' | ';' | '(' | ')'));
+        let word = word.rsplit_once('=').map_or(word, |(_, value)| value);
+        // A bare program is found by `PATH`, which nothing in a root can change; `sh hook.sh` runs the file all the same.
+        let is_path = word.contains('/');
+        if word.is_empty() || (!is_path && (at_word == 0 || entry.section == "alias")) {
+            continue;
         }
-        word
-    } else {
-        return None;
-    };
-    let path = match (word.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => home.as_path().join(rest),
-        _ => base.join(word),
-    };
-    // What doesn't exist yet can come into being, so its name counts as well.
-    resolve(&path).ok().or_else(|| AbsPath::lexical(&path).ok())
+        let named = at_word == 0 || word.starts_with("./") || word.starts_with("../");
+        found.extend(
+            at(word).filter(|path| if named { !base.starts_with(path.as_path()) } else { path.as_path().is_file() }),
+        );
+    }
+    found
 }
 
-fn read_config(file: &Path) -> Vec<gitconfig::Entry> {
-    read_bounded(file).map(|text| gitconfig::parse(&String::from_utf8_lossy(&text))).unwrap_or_default()
+/// The entries of a configuration file, as far as git would read them.
+fn read_config(file: &Path) -> Vec<ConfigEntry> {
+    let Some(text) = read_bounded(file) else { return Vec::new() };
+    read(&String::from_utf8_lossy(&text), &Origin::host("git's configuration")).0
 }
 
 fn looks_like_git_dir(dir: &Path) -> bool {

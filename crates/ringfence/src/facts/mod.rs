@@ -4,7 +4,7 @@
 //! never walks a tree, so start-up doesn't grow with the workspace. Nothing is started to find out.
 
 mod git;
-mod gitconfig;
+mod mounts;
 pub mod program;
 
 pub(crate) use git::git_runs;
@@ -66,7 +66,7 @@ pub enum StartError {
 }
 
 fn shown(path: &Path) -> String {
-    ringfence_model::text::escape_bytes(path.as_os_str().as_encoded_bytes())
+    ringfence_model::text::escape_os(path)
 }
 
 impl Start {
@@ -83,8 +83,9 @@ impl Start {
             let cause = io::Error::from(io::ErrorKind::NotADirectory);
             return Err(StartError::Cwd { path: given.to_path_buf(), cause });
         }
-        let variable =
-            |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str());
+        let variable = |name: &str| {
+            environment.iter().find(|(known, _)| is_variable(known, name)).map(|(_, value)| value.as_os_str())
+        };
         let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).or_else(std::env::home_dir);
         let home = home.and_then(|home| resolve(&home).ok());
         let ringfence_home = match variable("RINGFENCE_HOME").filter(|value| !value.is_empty()) {
@@ -106,7 +107,8 @@ impl Start {
     /// A variable of the environment.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.environment.iter().find(|(known, _)| known.as_str() == Some(name)).map(|(_, value)| value.as_os_str())
+        let found = self.environment.iter().find(|(known, _)| is_variable(known.as_os_str(), name));
+        found.map(|(_, value)| value.as_os_str())
     }
 
     /// The project root: the nearest directory upwards that holds one of `markers`, and whether one was found.
@@ -127,7 +129,7 @@ impl Start {
         Surroundings {
             cwd: self.cwd.clone(),
             tmpdir: self
-                .variable("TMPDIR")
+                .variable(TMPDIR)
                 .map(Path::new)
                 .filter(|path| path.is_absolute())
                 .and_then(|path| resolve(path).ok())
@@ -135,6 +137,14 @@ impl Start {
             slash_tmp: if cfg!(unix) { resolve(Path::new("/tmp")).ok() } else { None },
         }
     }
+}
+
+/// The variable that names the directory for temporary files.
+pub const TMPDIR: &str = if cfg!(windows) { "TEMP" } else { "TMPDIR" };
+
+/// Whether a variable is called `name`. Windows knows `Path` and `PATH` for one.
+pub(crate) fn is_variable(known: &OsStr, name: &str) -> bool {
+    known == name || cfg!(windows) && known.eq_ignore_ascii_case(name)
 }
 
 /// Gathers the facts that `settings`, and the directories that grants add, speak of.
@@ -146,10 +156,12 @@ pub fn gather(
     granted: &[Sourced<AbsPath>],
 ) -> WorldFacts {
     let around = start.surroundings();
-    let roots = requests(settings, &around, granted)
+    let roots: Vec<RootFacts> = requests(settings, &around, granted)
         .into_iter()
         .map(|request| root_facts(start, settings, &around, request))
         .collect();
+    let resolved: Vec<&AbsPath> = roots.iter().filter_map(|root| Some(&root.resolved.as_ref()?.0)).collect();
+    let mounts = mounts::repeated(&resolved, !settings.filesystem.deny_read.is_empty());
     let (project_root, version_controlled) = project;
     WorldFacts {
         cwd: start.cwd.clone(),
@@ -162,6 +174,7 @@ pub fn gather(
         version_controlled,
         roots,
         environment: start.environment.clone(),
+        mounts,
     }
 }
 

@@ -19,7 +19,7 @@ pub fn find(word: &OsText, cwd: &AbsPath, path: Option<&OsStr>, roots: &[AbsPath
     if word.as_bytes().is_empty() || word.as_bytes().contains(&0) {
         return missing(false);
     }
-    if word.as_bytes().contains(&b'/') {
+    if is_path(word.as_bytes()) {
         let file = cwd.as_path().join(word.as_os_str());
         return match executable(&file) {
             Some((resolved, meta)) => {
@@ -58,7 +58,37 @@ pub fn find(word: &OsText, cwd: &AbsPath, path: Option<&OsStr>, roots: &[AbsPath
     missing(from_writable)
 }
 
+#[cfg(unix)]
+fn is_path(word: &[u8]) -> bool {
+    word.contains(&b'/')
+}
+
+/// There are two separators, and a drive.
+#[cfg(not(unix))]
+fn is_path(word: &[u8]) -> bool {
+    word.iter().any(|byte| matches!(byte, b'/' | b'\\' | b':'))
+}
+
+#[cfg(unix)]
 fn executable(file: &Path) -> Option<(AbsPath, std::fs::Metadata)> {
+    executable_file(file)
+}
+
+/// As the sandbox finds it: the name as it stands if it has an extension, else with one.
+#[cfg(not(unix))]
+fn executable(file: &Path) -> Option<(AbsPath, std::fs::Metadata)> {
+    let as_named = file.extension().and_then(|_| executable_file(file));
+    as_named.or_else(|| {
+        ["exe", "com", "bat", "cmd"].iter().find_map(|extension| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(".");
+            name.push(extension);
+            executable_file(Path::new(&name))
+        })
+    })
+}
+
+fn executable_file(file: &Path) -> Option<(AbsPath, std::fs::Metadata)> {
     let meta = std::fs::metadata(file).ok()?;
     let resolved = resolve(file).ok()?;
     (meta.is_file() && may_execute(&meta)).then_some((resolved, meta))

@@ -1,7 +1,7 @@
 //! Gathering what the decision must know of one act: programs, identity, git's configuration, how much would be lost.
 
 use super::{Session, seconds};
-use crate::facts::{self, program};
+use crate::facts::{self, is_variable, program};
 use ringfence_model::action::{Action, Exec, Identity};
 use ringfence_model::facts::ProgramFacts;
 use ringfence_model::{AbsPath, Denial, OsText, Sourced, WorldFacts};
@@ -96,7 +96,7 @@ impl Session {
     fn path_inside(&self) -> Option<Box<OsText>> {
         let settings = self.settings();
         let filtered = environment::filter(&settings.environment, &settings.unix_sockets, &self.start.environment);
-        filtered.kept.into_iter().find(|var| var.name.as_str() == Some("PATH")).map(|var| Box::new(var.value))
+        filtered.kept.into_iter().find(|var| is_variable(var.name.as_os_str(), "PATH")).map(|var| Box::new(var.value))
     }
 
     /// What an approval of `action` is bound to.
@@ -114,7 +114,7 @@ impl Session {
                 variables.extend_from_slice(&(part.as_bytes().len() as u64).to_le_bytes());
                 variables.extend_from_slice(part.as_bytes());
             }
-            if var.name.as_str() == Some("PATH") {
+            if is_variable(var.name.as_os_str(), "PATH") {
                 path = Some(var.value.as_os_str());
             }
         }

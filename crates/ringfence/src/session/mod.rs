@@ -22,6 +22,7 @@ pub use edits::EditCheck;
 pub use leftovers::leftovers;
 pub use open::{OpenError, Opening, redactor, reviewer};
 pub use perform::{Cancel, Flow, OnStart, PerformError, RunError, Running, Streams};
+pub use record::record_denials;
 pub use rules::load as load_rules;
 
 use crate::approver::{Approver, Gate};

@@ -89,7 +89,7 @@ impl Session {
             None => {
                 let mut request = Request::new(Places::of_machine(start.ringfence_home.clone()), start.cwd.clone());
                 request.user_home.clone_from(&start.home);
-                request.tmpdir = start.variable("TMPDIR").and_then(|dir| AbsPath::new(dir).ok());
+                request.tmpdir = start.variable(crate::facts::TMPDIR).and_then(|dir| AbsPath::new(dir).ok());
                 request.flags = flags.clone();
                 request.profile.clone_from(profile);
                 request.strict = *strict;
@@ -155,7 +155,7 @@ impl Session {
 }
 
 /// The journal in Ringfence's home, with the values of dropped variables as secrets.
-fn journal(settings: &Settings, start: &Start) -> Arc<dyn Sink> {
+pub(super) fn journal(settings: &Settings, start: &Start) -> Arc<dyn Sink> {
     if !settings.history.persist.value {
         return Arc::new(Nowhere);
     }

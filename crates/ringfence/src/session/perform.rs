@@ -317,14 +317,7 @@ impl Session {
     }
 
     fn record_outcome(&self, id: &str, report: &Report) {
-        let what = What::Outcome {
-            result: "done".to_owned(),
-            exit: report.exit,
-            duration_ms: report.duration_ms,
-            tier: report.tier.map(|tier| tier.to_string()),
-            not_held: report.not_held.clone(),
-            error: None,
-        };
+        let what = super::record::outcome(report);
         self.record(&[self.event(id, what)]);
     }
 }

@@ -1,8 +1,11 @@
 //! Recording: every decision, question, answer, intent and outcome becomes an event.
 
+use super::open::journal;
 use super::{Session, millis};
-use ringfence_model::Event;
+use crate::facts::Start;
+use ringfence_model::action::display_argv;
 use ringfence_model::event::What;
+use ringfence_model::{Event, Report, Settings};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,6 +45,30 @@ impl Session {
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
         let mut problem = self.journal_problem.lock().unwrap_or_else(PoisonError::into_inner);
         problem.get_or_insert_with(|| format!("{error}{cause}"));
+    }
+}
+
+/// Writes down that the sandbox refused a command something, where no session was open: what was run, what was refused, how
+/// it ended. False if it isn't written, so that the denials have no name to be looked up by later.
+#[must_use]
+pub fn record_denials(settings: &Settings, start: &Start, report: &Report) -> bool {
+    let id = new_id();
+    let event = |what: What| Event { id: id.clone(), at: millis(), session: None, agent: None, what };
+    let intent = What::Intent { act: display_argv(&report.command), plan: Some(report.plan_id.clone()) };
+    let denied = report.denials.iter().map(|denial| What::Denied { denial: Box::new(denial.clone()) });
+    let events: Vec<Event> = std::iter::once(intent).chain(denied).chain([outcome(report)]).map(event).collect();
+    settings.history.persist.value && journal(settings, start).record(&events).is_ok()
+}
+
+/// How a command ended.
+pub(super) fn outcome(report: &Report) -> What {
+    What::Outcome {
+        result: "done".to_owned(),
+        exit: report.exit,
+        duration_ms: report.duration_ms,
+        tier: report.tier.map(|tier| tier.to_string()),
+        not_held: report.not_held.clone(),
+        error: None,
     }
 }
 

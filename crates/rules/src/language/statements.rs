@@ -4,8 +4,8 @@ use super::eval::Arguments;
 use super::value::{Heap, Value, fault, type_fault};
 use super::{Fault, LoadProblem, Loaded, at};
 use crate::decision::Decision;
+use crate::program;
 use crate::rule::{Alternatives, Example, HostExecutable, NetworkDecision, NetworkProtocol, NetworkRule, PrefixRule};
-use crate::set::normalise;
 use ringfence_model::{Origin, text::escape};
 
 pub(super) const PREFIX_RULE: &str = "prefix_rule";
@@ -263,10 +263,10 @@ fn host_executable(
             (Some(rest), Some(home)) => format!("{home}/{rest}"),
             _ => path.clone(),
         };
-        let Some(normal) = normalise(&absolute) else {
+        let Some(normal) = program::normal(&absolute) else {
             return Err(bound.problem(format!("`{}` in `paths` is neither absolute nor in `~/`", escape(&path))));
         };
-        if normal.rsplit('/').next() != Some(name.as_str()) {
+        if program::name(&normal) != Some(name.as_str()) {
             let text = format!("`{}` in `paths` doesn't end in `{}`", escape(&path), escape(&name));
             return Err(bound.problem(text));
         }

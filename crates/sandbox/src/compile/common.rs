@@ -3,7 +3,7 @@
 use super::{Options, Unenforceable, Unmet};
 use crate::host::{HostFacts, System, Tried};
 use crate::plan::{Act, Insistence, Limit, Plan, Promise, SCHEMA, Shortfall, Step};
-use ringfence_model::confinement::{EnvVar, NetworkWish};
+use ringfence_model::confinement::{EnvVar, NetworkWish, WritableRoot};
 use ringfence_model::mode::Backend;
 use ringfence_model::units::Span;
 use ringfence_model::{AbsPath, Confinement, Origin, OsText, SandboxMode, Tier};
@@ -35,6 +35,11 @@ fn why_no_tier(wish: &Confinement, host: &HostFacts, pinned: Option<Tier>) -> Ve
         }
     };
     let Some(linux) = &host.linux else {
+        if let (None, Some(token)) = (pinned, &host.restricted_token) {
+            let (why, remedy) = failure(token);
+            add(Tier::Windows, why.unwrap_or_default(), remedy);
+            return all;
+        }
         let tier = pinned.unwrap_or(Tier::Namespaces);
         add(tier, "this system has no such tier".to_owned(), "set `linux.backend = \"auto\"`".to_owned());
         return all;
@@ -98,6 +103,12 @@ pub(super) fn millis(span: Span) -> u64 {
 /// A step, briefly.
 pub(super) fn step(act: Act, promise: Promise, insistence: Insistence, origin: &Origin, proof: &str) -> Step {
     Step { act, promise, insistence, origin: origin.clone(), proof: proof.to_owned() }
+}
+
+/// The roots that no protected path holds: below one, nothing is writable.
+pub(super) fn open_roots(wish: &Confinement) -> impl Iterator<Item = &WritableRoot> {
+    let is_held = |root: &WritableRoot| wish.protected.iter().any(|protected| root.path.is_within(&protected.path));
+    wish.roots.iter().filter(move |root| !is_held(root))
 }
 
 /// The origin of what Ringfence does in every sandbox.

@@ -46,14 +46,14 @@ pub(super) fn plan(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenfor
     }
     rules(wish, facts, &mut steps)?;
     linux::brokered(wish, facts, &mut steps);
-    if wish.roots.is_empty() && !steps.iter().any(|step| matches!(step.act, Act::Broker(_))) {
-        // Metadata of files outside is the broker's in any case.
+    if !steps.iter().any(|step| matches!(step.act, Act::Broker(_))) {
+        // Landlock has no right for metadata, and lets the command itself write to nothing: both are the broker's always.
         steps.push(step(
-            Act::Broker(Brokered::UnixSockets { allowed: Vec::new() }),
-            Promise::UnixSockets,
+            Act::Broker(Brokered::Metadata),
+            Promise::WriteOutside,
             Must,
-            &always(),
-            "EACCES for sockets made outside",
+            &wish.mode.origin,
+            "EPERM for changing mode, owner, times and attributes of files outside the roots",
         ));
     }
     network(wish, &mut steps);

@@ -1,7 +1,7 @@
 //! The Seatbelt tier of macOS: a profile for `/usr/bin/sandbox-exec`, closed by default, and its parameters.
 //!
-//! Paths never stand in the text of the profile: they are parameters, so that no path can be read as a rule. Only globs
-//! become regular expressions, every byte of which is written out.
+//! Paths never stand in the text of the profile: they are parameters, so that no path can be read as a rule. Only globs and
+//! protected names that aren't there yet become regular expressions, every byte of which is written out.
 
 use super::common::{self, always, step};
 use super::{Unenforceable, Unmet};
@@ -41,6 +41,19 @@ const SERVICES: &[(&str, &str)] = &[
     ("com.apple.system.logger", "the system's log"),
     ("com.apple.logd", "the system's log"),
 ];
+
+/// What names of hosts and certificates are asked of, where there is a network. Keychains aren't.
+const NETWORK_SERVICES: &[(&str, &str)] = &[
+    ("com.apple.SystemConfiguration.configd", "which networks there are"),
+    ("com.apple.SystemConfiguration.DNSConfiguration", "name servers"),
+    ("com.apple.networkd", "connections of system libraries"),
+    ("com.apple.ocspd", "whether a certificate was withdrawn"),
+    ("com.apple.trustd", "whether a certificate is to be trusted"),
+    ("com.apple.trustd.agent", "whether a certificate is to be trusted"),
+];
+
+/// Where names are asked for.
+const RESOLVER: &str = "/private/var/run/mDNSResponder";
 
 /// Platform directories for restricted reads.
 const PLATFORM_READS: &[&str] = &[
@@ -91,8 +104,7 @@ pub(super) fn seatbelt(wish: &Confinement, host: &HostFacts) -> Result<Plan, Une
     for (rule, _) in BASE {
         profile.rule(*rule);
     }
-    let services: Vec<String> = SERVICES.iter().map(|(name, _)| format!("(global-name \"{name}\")")).collect();
-    profile.rule(format!("(allow mach-lookup {})", services.join(" ")));
+    profile.rule(lookups(SERVICES));
     reads(wish, &mut profile);
     writes(wish, &mut profile);
     network(wish, &mut profile);
@@ -103,6 +115,20 @@ pub(super) fn seatbelt(wish: &Confinement, host: &HostFacts) -> Result<Plan, Une
     common::environment(wish, &mut plan);
     shortfalls(wish, &mut plan);
     Ok(plan)
+}
+
+/// Makes the plan of `danger-full-access`: no profile, and those limits that one process can be given.
+pub(super) fn unconfined(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
+    let unmet = unmet_limits(wish);
+    if !unmet.is_empty() {
+        return Err(Unenforceable { unmet });
+    }
+    Ok(common::unconfined(wish, host))
+}
+
+fn lookups(services: &[(&str, &str)]) -> String {
+    let services: Vec<String> = services.iter().map(|(name, _)| format!("(global-name \"{name}\")")).collect();
+    format!("(allow mach-lookup {})", services.join(" "))
 }
 
 fn reads(wish: &Confinement, profile: &mut Profile) {
@@ -121,13 +147,19 @@ fn reads(wish: &Confinement, profile: &mut Profile) {
 }
 
 fn writes(wish: &Confinement, profile: &mut Profile) {
-    for root in &wish.roots {
+    for root in common::open_roots(wish) {
         let mut parts = vec![format!("(subpath {})", profile.path(&root.path))];
         // The directories above a protected path can't be renamed, so that nothing takes the name anew.
         let mut between = BTreeSet::new();
         for protected in wish.protected.iter().filter(|protected| protected.path.is_within(&root.path)) {
             let path = profile.path(&protected.path);
             parts.push(format!("(require-not (subpath {path}))"));
+            // The kernel knows what is there by one name, however it is spelt; what isn't, by the name it is made with. Most
+            // disks take `.CODEX` for `.codex` afterwards.
+            if protected.found.is_none() {
+                let name = any_case(&root.path, &protected.path);
+                parts.push(format!("(require-not (regex #\"{name}\"))"));
+            }
             let mut above = protected.path.parent();
             while let Some(directory) = above.filter(|above| above.is_within(&root.path)) {
                 above = directory.parent();
@@ -145,10 +177,18 @@ fn writes(wish: &Confinement, profile: &mut Profile) {
 }
 
 fn network(wish: &Confinement, profile: &mut Profile) {
+    // One rule for each way, each with the end that it is about: "from loopback" would be true of every connection.
     match wish.network.value {
-        NetworkWish::On => profile.rule("(allow network* system-socket)"),
+        NetworkWish::On => {
+            profile.rule("(allow network-bind network-inbound (local ip \"*:*\"))");
+            profile.rule("(allow network-outbound (remote ip \"*:*\"))");
+            profile.rule("(allow system-socket)");
+            profile.rule(format!("(allow network-outbound (literal \"{RESOLVER}\"))"));
+            profile.rule(lookups(NETWORK_SERVICES));
+        }
         NetworkWish::Off if wish.allow_local_binding.value => {
-            profile.rule("(allow network* (local ip \"localhost:*\") (remote ip \"localhost:*\"))");
+            profile.rule("(allow network-bind network-inbound (local ip \"localhost:*\"))");
+            profile.rule("(allow network-outbound (remote ip \"localhost:*\"))");
         }
         NetworkWish::Off => {}
         NetworkWish::Proxy { http_port, socks_port, .. } => {
@@ -159,15 +199,26 @@ fn network(wish: &Confinement, profile: &mut Profile) {
             }
         }
     }
+    sockets(wish, profile);
+}
+
+fn sockets(wish: &Confinement, profile: &mut Profile) {
+    profile.rule("(allow system-socket (socket-domain AF_UNIX))");
     match &wish.unix_sockets {
-        UnixSockets::Everything => profile.rule("(allow network-outbound (remote unix-socket))"),
+        UnixSockets::Everything => {
+            profile.rule("(allow network-bind network-inbound (local unix-socket))");
+            profile.rule("(allow network-outbound (remote unix-socket))");
+        }
         UnixSockets::Only(sockets) => {
-            let own = wish.roots.iter().map(|root| ("path-subpath", &root.path));
             // Sockets below the roots may be the host's too: macOS can't tell who made one.
-            let listed = sockets.iter().map(|socket| ("path-literal", &socket.value));
-            for (kind, path) in own.chain(listed) {
-                let path = profile.path(path);
-                profile.rule(format!("(allow network* (remote unix-socket ({kind} {path})))"));
+            for root in &wish.roots {
+                let path = profile.path(&root.path);
+                profile.rule(format!("(allow network-bind network-inbound (local unix-socket (subpath {path})))"));
+                profile.rule(format!("(allow network-outbound (remote unix-socket (subpath {path})))"));
+            }
+            for socket in sockets {
+                let path = profile.path(&socket.value);
+                profile.rule(format!("(allow network-outbound (remote unix-socket (literal {path})))"));
             }
         }
     }
@@ -179,17 +230,61 @@ fn denied(wish: &Confinement, profile: &mut Profile) {
             PathPattern::Path(path) => format!("(subpath {})", profile.path(path)),
             PathPattern::Glob(glob) => format!("(regex #\"{}\")", regex(glob.as_str())),
         };
-        profile.rule(format!("(deny file-read* file-write* {target})"));
+        // Running a program reads it without opening it.
+        profile.rule(format!("(deny file-read* file-write* process-exec {target})"));
+        // Under another name of a directory above it, the path wouldn't fit any more.
+        let above = match &denied.pattern {
+            PathPattern::Path(path) => {
+                let above = std::iter::successors(path.parent(), AbsPath::parent);
+                let above: Vec<_> = above.filter(|at| wish.roots.iter().any(|root| at.is_within(&root.path))).collect();
+                above.iter().map(|at| format!("(literal {})", profile.path(at))).collect()
+            }
+            PathPattern::Glob(glob) => above_glob(glob.as_str()),
+        };
+        for directory in above {
+            profile.rule(format!("(deny file-write-unlink {directory})"));
+        }
     }
 }
 
-/// A glob as a regular expression in which every byte that isn't a letter, digit or slash stands as a class of itself.
+/// The directories that what a glob fits lies in, as far as the glob tells them from others by their names.
+fn above_glob(glob: &str) -> Vec<String> {
+    let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let named = (1..parts.len()).filter(|end| !matches!(parts[end - 1], "*" | "**"));
+    named.map(|end| format!("(regex #\"^{}$\")", components(&parts[..end]))).collect()
+}
+
+/// A glob as a regular expression in which every byte that could mean something stands for itself. What fits is denied
+/// with everything below it.
 fn regex(glob: &str) -> String {
+    let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    format!("^{}(/.*)?$", components(&parts))
+}
+
+/// A path below a root, whatever the case of the letters below the root, with everything below it.
+fn any_case(root: &AbsPath, path: &AbsPath) -> String {
+    let names = |path: &std::path::Path| {
+        let names = path.components().filter(|part| matches!(part, std::path::Component::Normal(_)));
+        names.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
     let mut out = String::from("^");
-    let mut parts = glob.split('/').filter(|part| !part.is_empty() && *part != ".").peekable();
-    while let Some(part) = parts.next() {
-        if part == "**" {
-            out.push_str(if parts.peek().is_some() { "(/[^/]+)*" } else { "(/.*)?" });
+    for name in names(root.as_path()) {
+        out.push('/');
+        name.chars().for_each(|c| literal(&mut out, c, false));
+    }
+    for name in path.below(root).map(names).unwrap_or_default() {
+        out.push('/');
+        name.chars().for_each(|c| literal(&mut out, c, true));
+    }
+    out.push_str("(/.*)?$");
+    out
+}
+
+fn components(parts: &[&str]) -> String {
+    let mut out = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        if *part == "**" {
+            out.push_str(if index + 1 < parts.len() { "(/[^/]+)*" } else { "(/.*)?" });
             continue;
         }
         out.push('/');
@@ -197,17 +292,27 @@ fn regex(glob: &str) -> String {
             match c {
                 '*' => out.push_str("[^/]*"),
                 '?' => out.push_str("[^/]"),
-                c if c.is_ascii_alphanumeric() => out.push(c),
-                // These have a meaning inside a class, or would end the text.
-                '^' => out.push_str("\\^"),
-                '"' | '\\' => out.push('.'),
-                c => out.push_str(&format!("[{c}]")),
+                c => literal(&mut out, c, false),
             }
         }
     }
-    // What matches is denied with everything below it.
-    out.push_str("(/.*)?$");
     out
+}
+
+/// A character that stands for itself, or for itself in either case.
+fn literal(out: &mut String, c: char, any_case: bool) {
+    match c {
+        c if any_case && c.is_ascii_alphabetic() => {
+            out.extend(['[', c.to_ascii_lowercase(), c.to_ascii_uppercase(), ']']);
+        }
+        // Expressions are matched byte by byte: in a class, one of several bytes would be enough.
+        c if c.is_ascii_alphanumeric() || !c.is_ascii() => out.push(c),
+        // These have a meaning inside a class.
+        '^' | '[' | ']' => out.extend(['\\', c]),
+        // These would end the text, or begin an escape.
+        '"' | '\\' => out.push('.'),
+        c => out.extend(['[', c, ']']),
+    }
 }
 
 fn steps(wish: &Confinement, profile: Profile) -> Vec<Step> {
@@ -249,17 +354,17 @@ fn unmet(wish: &Confinement) -> Vec<Unmet> {
         let why = "which names git may write is judged by the broker, and there is none here";
         add(Promise::ProtectedPaths, "`git = \"commit\"`", why, &wish.git.origin);
     }
-    let limits = &wish.limits;
-    let whole_tree = "nothing here counts a whole tree of processes";
-    for (what, origin) in [
-        ("the limit on memory", limits.memory.as_ref().map(|limit| &limit.origin)),
-        ("the limit on processes", limits.processes.as_ref().map(|limit| &limit.origin)),
-    ] {
-        if let Some(origin) = origin {
-            add(Promise::Limits, what, whole_tree, origin);
-        }
-    }
+    unmet.extend(unmet_limits(wish));
     unmet
+}
+
+fn unmet_limits(wish: &Confinement) -> Vec<Unmet> {
+    let limits = &wish.limits;
+    let memory = limits.memory.as_ref().map(|limit| ("the limit on memory", &limit.origin));
+    let processes = limits.processes.as_ref().map(|limit| ("the limit on processes", &limit.origin));
+    let (why, remedy) = ("nothing here counts a whole tree of processes", "remove it for this system");
+    let unmet = |(what, origin)| common::unmet(Promise::Limits, what, why, remedy, origin);
+    memory.into_iter().chain(processes).map(unmet).collect()
 }
 
 fn shortfalls(wish: &Confinement, plan: &mut Plan) {

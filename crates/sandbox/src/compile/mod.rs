@@ -74,7 +74,11 @@ pub fn compile(wish: &Confinement, host: &HostFacts, options: &Options) -> Resul
         return Err(Unenforceable { unmet: unbuilt });
     }
     match tier {
-        Tier::Unconfined => Ok(common::unconfined(wish, host)),
+        Tier::Unconfined => match host.system {
+            System::Linux => Ok(common::unconfined(wish, host)),
+            System::Macos => macos::unconfined(wish, host),
+            System::Windows => windows::unconfined(wish, host),
+        },
         Tier::Namespaces => linux::namespaces(wish, host).and_then(|plan| with_broker(plan, host)),
         Tier::Bwrap => bwrap_tier::plan(wish, host).and_then(|plan| with_broker(plan, host)),
         Tier::Seatbelt => macos::seatbelt(wish, host),

@@ -132,6 +132,7 @@ pub(super) fn brokered(wish: &Brokered) -> String {
             format!("{} {}", path.display(), if *present { "stays what it is" } else { "doesn't come into being" })
         }
         Brokered::WatchedName { path, .. } => format!("{} is moved aside when it is made", path.display()),
+        Brokered::Metadata => "files outside the roots keep mode, owner, times and attributes".to_owned(),
         Brokered::UnixSockets { allowed } => no_sockets(allowed),
         Brokered::RefusedSockets { allowed } if allowed.is_empty() => "says which unix socket was refused".to_owned(),
         Brokered::RefusedSockets { allowed } => {

@@ -27,7 +27,7 @@ pub const ACCESS: &str = "windows-access";
 pub const DESKTOP: &str = "windows-desktop";
 
 /// What the token is made with.
-const TOKEN_LINES: &[&str] = &[
+pub(crate) const TOKEN_LINES: &[&str] = &[
     // `CreateRestrictedToken` with WRITE_RESTRICTED | LUA_TOKEN | DISABLE_MAX_PRIVILEGE.
     "write-restricted",
     "lua-token",
@@ -103,16 +103,42 @@ pub(super) fn unelevated(wish: &Confinement, host: &HostFacts) -> Result<Plan, U
             "the job is ended with the command",
         ));
     }
-    if let Some(limit) = &wish.limits.wall_clock {
-        let act = Act::Limit { limit: Limit::WallClock(millis(limit.value)) };
-        plan.steps.push(step(act, Promise::Limits, Must, &limit.origin, "exit status 124"));
-    }
+    wall_clock(&wish.limits, &mut plan);
     if wish.network.value == NetworkWish::Off {
         no_proxy_answers(wish, &mut plan);
     }
     common::environment(wish, &mut plan);
     shortfalls(wish, &mut plan);
     Ok(plan)
+}
+
+/// Makes the plan of `danger-full-access`: the user's own token and desktop; a job only where a limit needs one.
+pub(super) fn unconfined(wish: &Confinement, host: &HostFacts) -> Result<Plan, Unenforceable> {
+    let unmet = unmet_limits(&wish.limits);
+    if !unmet.is_empty() {
+        return Err(Unenforceable { unmet });
+    }
+    let mut plan = common::frame(wish, host, ringfence_model::Tier::Unconfined);
+    let limits = &wish.limits;
+    let counted = limits.memory.as_ref().map(|limit| &limit.origin);
+    let counted = counted.or(limits.processes.as_ref().map(|limit| &limit.origin));
+    let counted = counted.or(limits.cpu_time.as_ref().map(|limit| &limit.origin));
+    // What the command started ends with it when its time is over, and only a job knows what that is.
+    if let Some(origin) = counted.or(limits.wall_clock.as_ref().map(|limit| &limit.origin)) {
+        let lines: Vec<String> = limit_lines(limits);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        plan.steps.push(native(JOB, &lines, Promise::Limits, origin, "what exceeds a limit is refused or ended"));
+    }
+    wall_clock(limits, &mut plan);
+    common::environment(wish, &mut plan);
+    Ok(plan)
+}
+
+fn wall_clock(limits: &Limits, plan: &mut Plan) {
+    if let Some(limit) = &limits.wall_clock {
+        let act = Act::Limit { limit: Limit::WallClock(millis(limit.value)) };
+        plan.steps.push(step(act, Promise::Limits, Must, &limit.origin, "exit status 124"));
+    }
 }
 
 /// Programs that honour a proxy's variables are sent to a port of this machine where nobody answers.
@@ -141,16 +167,7 @@ fn native(kind: &str, lines: &[&str], promise: Promise, origin: &Origin, proof: 
 /// The job, with those limits that it holds itself.
 fn job(limits: &Limits) -> Step {
     let mut lines: Vec<String> = JOB_LINES.iter().map(|line| (*line).to_owned()).collect();
-    // A job counts the memory and the processes of all that is in it, whoever runs it.
-    if let Some(limit) = &limits.memory {
-        lines.push(format!("job-memory {}", limit.value.0));
-    }
-    if let Some(limit) = &limits.processes {
-        lines.push(format!("active-processes {}", limit.value));
-    }
-    if let Some(limit) = &limits.cpu_time {
-        lines.push(format!("process-time {}", millis(limit.value)));
-    }
+    lines.extend(limit_lines(limits));
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     native(
         JOB,
@@ -161,6 +178,21 @@ fn job(limits: &Limits) -> Step {
     )
 }
 
+fn limit_lines(limits: &Limits) -> Vec<String> {
+    let mut lines = Vec::new();
+    // A job counts the memory and the processes of all that is in it, whoever runs it.
+    if let Some(limit) = &limits.memory {
+        lines.push(format!("job-memory {}", limit.value.0));
+    }
+    if let Some(limit) = &limits.processes {
+        lines.push(format!("active-processes {}", limit.value));
+    }
+    if let Some(limit) = &limits.cpu_time {
+        lines.push(format!("process-time {}", millis(limit.value)));
+    }
+    lines
+}
+
 /// One access entry for the run's identifier.
 fn entry(what: &str, path: &ringfence_model::AbsPath, promise: Promise, origin: &Origin, proof: &str) -> Step {
     let lines = vec![OsText::new(what), OsText::new(path.as_path())];
@@ -169,7 +201,7 @@ fn entry(what: &str, path: &ringfence_model::AbsPath, promise: Promise, origin: 
 
 /// Roots first, then what stays as it is inside them: an entry that denies counts before one that allows.
 fn access(wish: &Confinement, plan: &mut Plan) {
-    for root in &wish.roots {
+    for root in common::open_roots(wish) {
         let proof = "writing elsewhere is refused";
         plan.steps.push(entry("allow-write", &root.path, Promise::WriteOutside, &root.origin, proof));
         plan.steps.push(entry("label-low", &root.path, Promise::WriteOutside, &root.origin, proof));
@@ -231,13 +263,16 @@ fn unmet(wish: &Confinement) -> Vec<Unmet> {
             &wish.git.origin,
         );
     }
-    let none = |what: &str, origin: &Origin| (what.to_owned(), origin.clone());
-    let open_files = wish.limits.open_files.as_ref().map(|limit| none("the limit on open files", &limit.origin));
-    let file_size = wish.limits.file_size.as_ref().map(|limit| none("the limit on the size of files", &limit.origin));
-    for (what, origin) in open_files.into_iter().chain(file_size) {
-        add(Promise::Limits, what, "a job of Windows has no such limit", "remove it for this system", &origin);
-    }
+    unmet.extend(unmet_limits(&wish.limits));
     unmet
+}
+
+fn unmet_limits(limits: &Limits) -> Vec<Unmet> {
+    let open_files = limits.open_files.as_ref().map(|limit| ("the limit on open files", &limit.origin));
+    let file_size = limits.file_size.as_ref().map(|limit| ("the limit on the size of files", &limit.origin));
+    let (why, remedy) = ("a job of Windows has no such limit", "remove it for this system");
+    let unmet = |(what, origin)| common::unmet(Promise::Limits, what, why, remedy, origin);
+    open_files.into_iter().chain(file_size).map(unmet).collect()
 }
 
 fn shortfalls(wish: &Confinement, plan: &mut Plan) {
@@ -251,6 +286,13 @@ fn shortfalls(wish: &Confinement, plan: &mut Plan) {
             origin: origin.clone(),
         });
     };
+    short(
+        Promise::WriteOutside,
+        true,
+        "what everybody may write".to_owned(),
+        "a directory whose access list lets everybody write, and a disk without access lists (FAT), stay writable",
+        &always(),
+    );
     if wish.network.value == NetworkWish::Off {
         short(
             Promise::NetworkOff,

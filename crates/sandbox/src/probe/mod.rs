@@ -142,6 +142,7 @@ pub fn survey() -> Survey {
         kernel: around.kernel,
         uid: Some(around.uid),
         sys_admin: around.sys_admin,
+        restricted_token: None,
         linux: Some(crate::host::LinuxFacts {
             namespaces: all_namespaces,
             mount_api,
@@ -172,18 +173,35 @@ pub(crate) fn control_group_of(pid: i32) -> Option<std::path::PathBuf> {
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn survey() -> Survey {
-    let system = if cfg!(windows) { System::Windows } else { System::Macos };
+    let findings = own_tier();
     let facts = HostFacts {
-        system,
+        system: if cfg!(windows) { System::Windows } else { System::Macos },
         arch: std::env::consts::ARCH.into(),
         kernel: (0, 0),
         uid: None,
         sys_admin: false,
+        restricted_token: findings
+            .iter()
+            .find(|finding| finding.name == "restricted-token")
+            .map(|finding| finding.tried.clone()),
         linux: None,
         bwrap: None,
         container: None,
     };
-    Survey { facts, findings: Vec::new() }
+    Survey { facts, findings }
+}
+
+#[cfg(windows)]
+fn own_tier() -> Vec<Finding> {
+    let tried = crate::windows::trial::restricted_token();
+    let (source, serves) =
+        ("CreateRestrictedToken, AccessCheck", "writes only where the plan allows them: the whole tier");
+    vec![Finding::new("restricted-token", tried, source, serves)]
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
+fn own_tier() -> Vec<Finding> {
+    Vec::new()
 }
 
 /// What a trial in a child comes to, with the remedy if it failed.

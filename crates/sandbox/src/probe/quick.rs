@@ -20,6 +20,7 @@ pub fn quick() -> HostFacts {
         kernel,
         uid: Some(uid),
         sys_admin: uid == 0,
+        restricted_token: None,
         linux: Some(LinuxFacts {
             namespaces: Tried::Works,
             mount_api: since(kernel, (5, 12)),

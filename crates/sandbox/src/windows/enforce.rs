@@ -6,11 +6,11 @@ use super::words::{command_line, environment};
 use crate::compile::windows::{ACCESS, DESKTOP, JOB, TOKEN};
 use crate::enforced::{Enforced, StartError, StepResult};
 use crate::plan::{Act, Limit, Plan, Step};
-use crate::run::{Command, Outcome, Stdio};
+use crate::run::{Command, Outcome, Signals, Stdio};
 use crate::sys::access::{self, Entry};
 use crate::sys::desktop::{self, Desktop};
 use crate::sys::process::{self, Start};
-use crate::sys::{job, token};
+use crate::sys::{console, job, token};
 use ringfence_model::report::Exit;
 use ringfence_model::{OsText, Tier};
 use std::fs::{File, OpenOptions};
@@ -47,9 +47,9 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Takes a plan of this tier.
+    /// Takes a plan of this tier, or of none.
     pub fn new(plan: Plan) -> Result<Self, StartError> {
-        if plan.tier != Tier::Windows {
+        if !matches!(plan.tier, Tier::Windows | Tier::Unconfined) {
             return Err(StartError::Foreign { why: format!("it is for the `{}` tier", plan.tier) });
         }
         Ok(Self { plan })
@@ -85,9 +85,9 @@ impl Sandbox {
             })?;
             walk.enforced.push(Enforced::of(index, step, StepResult::Held));
         }
-        let (Some(token), Some(job)) = (&walk.token, &walk.job) else {
+        if self.plan.tier == Tier::Windows && (walk.token.is_none() || walk.job.is_none()) {
             return Err(StartError::Foreign { why: "it has no token or no job".to_owned() });
-        };
+        }
         let streams = streams(&command).map_err(|cause| supervisor("open the standard streams", cause))?;
         let variables: Vec<_> = self.plan.environment.iter().map(|var| (wide(&var.name), wide(&var.value))).collect();
         let argv: Vec<_> = command.argv.iter().map(wide).collect();
@@ -101,12 +101,18 @@ impl Sandbox {
             desktop: walk.desktop.as_ref().map(|(name, _)| ended(name.encode_utf16().collect())),
             streams: [streams[0].as_raw_handle(), streams[1].as_raw_handle(), streams[2].as_raw_handle()],
         };
-        let started = process::start(token, job, &mut start)
+        // Ctrl-C reaches everything at the console by itself: the command decides what it means, and its end is waited for.
+        let left = (command.signals == Signals::Forward).then(console::leave_interrupts).transpose();
+        let _left = left.map_err(|cause| supervisor("leave Ctrl-C to the command", cause))?;
+        let started = process::start(walk.token.as_ref(), walk.job.as_ref(), &mut start)
             .map_err(|cause| StartError::NotExecutable { program: program.display().to_string(), cause })?;
         let ended = process::wait(&started, walk.wall_clock).map_err(|cause| supervisor("wait", cause))?;
         // With the command everything it left behind ends; a job that can't be ended is closed, which ends it too.
-        if walk.kill_leftovers || ended.is_none() {
-            let _ = job::terminate(job, ENDED);
+        match &walk.job {
+            Some(job) if walk.kill_leftovers || ended.is_none() => {
+                let _ = job::terminate(job, ENDED);
+            }
+            _ => {}
         }
         let exit = match ended {
             Some(code) => Exit::Code(code.cast_signed()),
@@ -114,7 +120,7 @@ impl Sandbox {
         };
         Ok(Outcome {
             exit,
-            tier: Tier::Windows,
+            tier: self.plan.tier,
             enforced: std::mem::take(&mut walk.enforced),
             denials: Vec::new(),
             duration: began.elapsed(),
@@ -177,32 +183,7 @@ impl Walk {
 
     fn make_token(&mut self, lines: &[String]) -> Result<(), Failed> {
         let run = self.run();
-        let own = token::own().map_err(|error| ("OpenProcessToken".to_owned(), error))?;
-        let failed = |what: &str| {
-            let what = what.to_owned();
-            move |error| (what, error)
-        };
-        let logon = token::logon_session(&own).map_err(failed("read the log-on session"))?;
-        let user = token::user(&own).map_err(failed("read the user"))?;
-        let (mut flags, mut restrict, mut low) = (0, Vec::new(), false);
-        for line in lines {
-            match line.as_str() {
-                "write-restricted" => flags |= WRITE_RESTRICTED,
-                "lua-token" => flags |= LUA_TOKEN,
-                "disable-max-privilege" => flags |= DISABLE_MAX_PRIVILEGE,
-                "restrict-to run" => restrict.push(run.clone()),
-                "restrict-to logon-session" => restrict.push(logon.clone()),
-                "restrict-to everyone" => restrict.push(Sid::everyone()),
-                "integrity low" => low = true,
-                other => return Err(unknown(other)),
-            }
-        }
-        let made = token::restricted(&own, flags, &restrict).map_err(failed("CreateRestrictedToken"))?;
-        token::set_default_access(&made, &[&user, &logon, &run]).map_err(failed("set the default access"))?;
-        if low {
-            token::set_integrity(&made, &Sid::low_integrity()).map_err(failed("lower the integrity"))?;
-        }
-        self.token = Some(made);
+        self.token = Some(token_of(lines, &run)?);
         Ok(())
     }
 
@@ -244,7 +225,7 @@ impl Walk {
 
     fn make_desktop(&mut self) -> Result<(), Failed> {
         let run = self.run().text();
-        let name = format!("ringfence-{}", run.replace("S-1-15-3-4096-", ""));
+        let name = format!("ringfence-{}", run.replace("S-1-5-21-", ""));
         // The user stands in it for the first check of a write, the run for the second; its label lets low programs in.
         let access = format!("D:(A;;GA;;;OW)(A;;GA;;;AU)(A;;GA;;;{run})S:(ML;;NW;;;LW)");
         let made = desktop::create(&name, &access).map_err(|error| ("CreateDesktop".to_owned(), error))?;
@@ -281,6 +262,36 @@ impl Drop for Walk {
             };
         }
     }
+}
+
+/// The token that a step describes.
+pub(super) fn token_of(lines: &[String], run: &Sid) -> Result<OwnedHandle, Failed> {
+    let own = token::own().map_err(|error| ("OpenProcessToken".to_owned(), error))?;
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error| (what, error)
+    };
+    let logon = token::logon_session(&own).map_err(failed("read the log-on session"))?;
+    let user = token::user(&own).map_err(failed("read the user"))?;
+    let (mut flags, mut restrict, mut low) = (0, Vec::new(), false);
+    for line in lines {
+        match line.as_str() {
+            "write-restricted" => flags |= WRITE_RESTRICTED,
+            "lua-token" => flags |= LUA_TOKEN,
+            "disable-max-privilege" => flags |= DISABLE_MAX_PRIVILEGE,
+            "restrict-to run" => restrict.push(run.clone()),
+            "restrict-to logon-session" => restrict.push(logon.clone()),
+            "restrict-to everyone" => restrict.push(Sid::everyone()),
+            "integrity low" => low = true,
+            other => return Err(unknown(other)),
+        }
+    }
+    let made = token::restricted(&own, flags, &restrict).map_err(failed("CreateRestrictedToken"))?;
+    token::set_default_access(&made, &[&user, &logon, run]).map_err(failed("set the default access"))?;
+    if low {
+        token::set_integrity(&made, &Sid::low_integrity()).map_err(failed("lower the integrity"))?;
+    }
+    Ok(made)
 }
 
 fn restriction(what: &str) -> Option<u32> {

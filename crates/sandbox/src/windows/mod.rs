@@ -1,5 +1,5 @@
 //! Enforcing a plan on Windows: the steps walked, the command started in what they made, everything undone afterwards.
-//! Type-checked for Windows, and not yet run there.
+//! Walked step by step under Wine, which doesn't act on all of them, and not yet run on Windows itself.
 
 pub(crate) mod sid;
 pub(crate) mod words;
@@ -8,6 +8,8 @@ pub(crate) mod words;
 mod enforce;
 #[cfg(windows)]
 mod program;
+#[cfg(windows)]
+pub(crate) mod trial;
 
 #[cfg(windows)]
 pub use enforce::Sandbox;

@@ -31,8 +31,9 @@ impl Sid {
         let halves =
             |number: u64| [u32::try_from(number >> 32).unwrap_or(0), u32::try_from(number & 0xffff_ffff).unwrap_or(0)];
         let ([a, b], [c, d]) = (halves(draw()), halves(draw()));
-        // Below the authority of application packages, where no account lies.
-        Self::new(15, &[3, 4096, a, b, c, d])
+        // An account of a domain that nobody has: kinds of identifiers with a meaning of their own, such as capabilities of
+        // packages, aren't compared like others.
+        Self::new(5, &[21, a, b, c, d])
     }
 
     /// From the system's own memory: `words` are a whole identifier.
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(bytes(&Sid::everyone()), [1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(bytes(&Sid::low_integrity()), [1, 1, 0, 0, 0, 0, 0, 16, 0, 16, 0, 0]);
         assert_eq!(Sid::low_integrity().text(), "S-1-16-4096");
-        assert!(Sid::of_a_run().text().starts_with("S-1-15-3-4096-"));
+        assert!(Sid::of_a_run().text().starts_with("S-1-5-21-"));
         assert_ne!(Sid::of_a_run(), Sid::of_a_run());
     }
 }

@@ -134,8 +134,30 @@ const ACTS: &[(&str, &str, Must)] = &[
         Must::Work,
     ),
     (
+        "a port that nobody has refuses connections",
+        "python3 -c 'import socket as s\nfor host in (\"127.0.0.1\", \"::1\"):\n try: s.create_connection((host, 1), 1)\n \
+         except ConnectionRefusedError: pass\n else: assert 0'",
+        Must::Work,
+    ),
+    (
         "unix socket inside",
         "python3 -c 'import os, socket as s; os.path.exists(\"u\") and os.unlink(\"u\"); l=s.socket(s.AF_UNIX); l.bind(\"u\"); l.listen(); c=s.socket(s.AF_UNIX); c.connect(\"u\"); a,_=l.accept(); c.sendall(b\"x\"); assert a.recv(1)==b\"x\"'",
+        Must::Work,
+    ),
+    (
+        "IPC-05 a unix socket is called what it was given",
+        "d=$(mktemp -d) && python3 -c 'import os, socket as s, sys; p=sys.argv[1]+\"/s\"; l=s.socket(s.AF_UNIX); l.bind(p); l.listen(); \
+         assert l.getsockname()==p; os.chdir(\"/\"); c=s.socket(s.AF_UNIX); c.connect(l.getsockname())' $d && rm -r $d",
+        Must::Work,
+    ),
+    (
+        "what would come to nothing fails as it does outside",
+        "mkdir -p $OUT . .git/hooks && rm -f $OUT/none .git/none .codex && python3 -c 'import errno, os\n\
+         def fails(why, act, *paths):\n try: act(*paths)\n except OSError as e: assert e.errno==why, (e, paths)\n else: assert 0\n\
+         for there in (\"/usr\", \".git/hooks\", \".git\"):\n\
+         \x20 fails(errno.EEXIST, os.mkdir, there); fails(errno.EEXIST, os.symlink, \"x\", there); fails(errno.EEXIST, os.mkfifo, there)\n\
+         for gone in (\".codex\", \"none\"):\n\
+         \x20 fails(errno.ENOENT, os.unlink, gone); fails(errno.ENOENT, os.rmdir, gone); fails(errno.ENOENT, os.rename, gone, \"y\")'",
         Must::Work,
     ),
     (
@@ -157,6 +179,41 @@ const ACTS: &[(&str, &str, Must)] = &[
         "System V semaphores",
         "python3 -c 'import ctypes; c=ctypes.CDLL(None); i=c.semget(0,1,0o1600); assert i>=0; c.semctl(i,0,0)'",
         Must::WorkUnlessLandlock("they would be the host's"),
+    ),
+    (
+        "IPC-04 other families: keys, packets, bluetooth, crypto, virtual machines, XDP",
+        "python3 -c 'import socket as s\nfor family in (15, 17, 31, 38, 40, 44):\n for kind in (1, 2, 3, 5):\n  try: s.socket(family, kind)\n  \
+         except OSError: continue\n  exit(0)\nexit(1)'",
+        Must::Fail,
+    ),
+    (
+        "IPC-04 netlink but for routes",
+        "python3 -c 'import socket as s\nfor protocol in range(1, 23):\n try: s.socket(16, 3, protocol)\n except OSError: continue\n \
+         exit(0)\nexit(1)'",
+        Must::Fail,
+    ),
+    (
+        "IPC-04 interfaces and names are found",
+        "python3 -c 'import socket as s; assert s.if_nameindex(); s.getaddrinfo(\"localhost\", 80)'",
+        Must::Work,
+    ),
+    (
+        "FS-18 names of any bytes, long ones and chains of links",
+        "python3 -c 'import errno, os\n\
+         def fails(why, act, *args):\n try: act(*args)\n except OSError as e: assert e.errno==why, (e, args)\n else: assert 0\n\
+         for name in (b\"\\xff\\xfe\", b\"a\\nb\\x1b[2J\", b\"x\"*255, b\" \", b\"-rf\", b\".codex\\n\", b\".codex \"):\n\
+         \x20 os.mkdir(name); os.close(os.open(name+b\"/f\", os.O_CREAT|os.O_WRONLY)); os.rename(name+b\"/f\", name+b\"/g\")\n\
+         \x20 assert os.listdir(name)==[b\"g\"]; os.unlink(name+b\"/g\"); os.rmdir(name)\n\
+         fails(errno.ENAMETOOLONG, os.mkdir, \"x\"*256); fails(errno.ENAMETOOLONG, os.mkdir, \"./\"*2048+\"x\")\n\
+         for i in range(41): os.symlink(\"chain%d\" % (i+1), \"chain%d\" % i)\n\
+         fails(errno.ELOOP, os.open, \"chain0\", os.O_CREAT|os.O_WRONLY); fails(errno.ELOOP, os.mkdir, \"chain0/x\")\n\
+         for i in range(41): os.unlink(\"chain%d\" % i)'",
+        Must::Work,
+    ),
+    (
+        "FS-18 other spellings of a protected name",
+        "for p in ././/.codex ../ws/.codex /proc/self/cwd/.codex src/../.codex; do mkdir $p && exit 0; done; exit 1",
+        Must::Fail,
     ),
     (
         "IPC-03 POSIX message queue",

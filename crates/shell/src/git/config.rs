@@ -78,30 +78,41 @@ pub fn parse(text: &[u8], origin: &Origin) -> Result<Vec<ConfigEntry>, ConfigErr
     if text.len() > MAX_BYTES {
         return Err(ConfigError { line: 0, kind: TooLarge });
     }
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| ConfigError { line: 0, kind: NotUtf8 })?;
+    match read(text, origin) {
+        (entries, None) => Ok(entries),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// Reads as far as the text is well formed: for whoever must overlook nothing, since what stands behind an error may be
+/// read once that is mended.
+#[must_use]
+pub fn read(text: &str, origin: &Origin) -> (Vec<ConfigEntry>, Option<ConfigError>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { chars: text.chars().peekable(), line: 1 };
     let mut entries = Vec::new();
-    let mut section: Option<(String, Option<String>)> = None;
-    while let Some(c) = reader.peek() {
-        match c {
-            '\n' | ' ' | '\t' | '\r' | '\u{b}' | '\u{c}' => {
-                reader.next();
-            }
-            '#' | ';' => reader.comment(),
-            '[' => section = Some(reader.section()?),
-            c if c.is_ascii_alphabetic() => {
-                let line = reader.line;
-                let (name, value) = reader.entry()?;
-                let Some((section, subsection)) = section.clone() else { return Err(reader.error(BadKey)) };
-                let origin = at(origin, line);
-                entries.push(ConfigEntry { section, subsection, name, value, origin });
-            }
-            _ => return Err(reader.error(BadKey)),
+    let mut section = None;
+    loop {
+        match reader.step(&mut section, origin) {
+            Ok(Step::Entry(entry)) => entries.push(entry),
+            Ok(Step::Other) => {}
+            Ok(Step::End) => return (entries, None),
+            Err(error) => return (entries, Some(error)),
         }
     }
-    Ok(entries)
 }
+
+/// What was read.
+enum Step {
+    Entry(ConfigEntry),
+    /// Blanks, a comment, a section's header.
+    Other,
+    End,
+}
+
+/// A section with its subsection.
+type Section = (String, Option<String>);
 
 fn at(origin: &Origin, line: u32) -> Origin {
     match origin {
@@ -116,6 +127,25 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
+    fn step(&mut self, section: &mut Option<Section>, origin: &Origin) -> Result<Step, ConfigError> {
+        match self.peek() {
+            None => return Ok(Step::End),
+            Some('\n' | ' ' | '\t' | '\r' | '\u{b}' | '\u{c}') => {
+                self.next();
+            }
+            Some('#' | ';') => self.comment(),
+            Some('[') => *section = Some(self.section()?),
+            Some(c) if c.is_ascii_alphabetic() => {
+                let line = self.line;
+                let (name, value) = self.entry()?;
+                let Some((section, subsection)) = section.clone() else { return Err(self.error(BadKey)) };
+                return Ok(Step::Entry(ConfigEntry { section, subsection, name, value, origin: at(origin, line) }));
+            }
+            Some(_) => return Err(self.error(BadKey)),
+        }
+        Ok(Step::Other)
+    }
+
     fn peek(&mut self) -> Option<char> {
         self.chars.peek().copied()
     }
@@ -137,7 +167,7 @@ impl Reader<'_> {
     }
 
     /// `[section]`, `[section.old]`, `[section "sub"]`.
-    fn section(&mut self) -> Result<(String, Option<String>), ConfigError> {
+    fn section(&mut self) -> Result<Section, ConfigError> {
         self.next();
         let mut name = String::new();
         loop {

@@ -85,6 +85,42 @@ pub const KEYS: &[Key] = &[
     unused("log", None, "showsignature", "runs a signature checker"),
 ];
 
+/// Keys whose programs no read starts, but other acts of a person do.
+const LATER: &[(&str, Option<&str>, &str)] = &[
+    ("difftool", Some("*"), "cmd"),
+    ("difftool", Some("*"), "path"),
+    ("mergetool", Some("*"), "cmd"),
+    ("mergetool", Some("*"), "path"),
+    ("man", Some("*"), "cmd"),
+    ("man", Some("*"), "path"),
+    ("browser", Some("*"), "cmd"),
+    ("browser", Some("*"), "path"),
+    ("tar", Some("*"), "command"),
+    ("submodule", Some("*"), "update"),
+    ("init", None, "templatedir"),
+    ("sendemail", None, "*"),
+    ("sendemail", Some("*"), "*"),
+];
+
+/// Keys of [`KEYS`] whose value is no program.
+const NO_PROGRAM: &[&str] = &["core.worktree", "log.showsignature"];
+
+/// Whether Git, doing anything at all for a person, runs what the value names, or takes programs or attributes from there.
+#[must_use]
+pub fn names_programs(entry: &ConfigEntry) -> bool {
+    let own = |name: &str| entry.section == "core" && entry.subsection.is_none() && entry.name == name;
+    let listed =
+        KEYS.iter().filter(|row| row.why.starts_with("runs") || row.why.starts_with("names")).map(|row| row.key);
+    own("attributesfile")
+        || (entry.section == "alias" && entry.value.starts_with('!'))
+        || (listed.chain(LATER.iter().copied()).any(|row| is(row, entry))
+            && !NO_PROGRAM.contains(&entry.key().as_str()))
+}
+
+fn is((section, sub, name): (&str, Option<&str>, &str), entry: &ConfigEntry) -> bool {
+    section == entry.section && (name == "*" || name == entry.name) && sub.is_some() == entry.subsection.is_some()
+}
+
 /// What of the facts keeps `subcommand` from being safe. `is_own` says whether the file behind an origin belongs to the
 /// person or the system and can't be written to by a command.
 #[must_use]
@@ -114,15 +150,7 @@ fn trouble(
     if (formats || name == "sort") && (entry.value.contains("%G") || entry.value.contains("signature")) {
         return Some("runs a signature checker");
     }
-    let row = KEYS.iter().find(|row| {
-        let (want_section, want_sub, want_name) = row.key;
-        want_section == section
-            && (want_name == "*" || want_name == name)
-            && match want_sub {
-                Some(_) => sub.is_some(),
-                None => sub.is_none(),
-            }
-    })?;
+    let row = KEYS.iter().find(|row| is(row.key, entry))?;
     // Set to nothing, or to a plain no, it does nothing.
     let off = matches!(entry.value.to_ascii_lowercase().as_str(), "" | "false" | "no" | "off" | "0" | "never");
     if off && (section != "core" || name == "fsmonitor") {

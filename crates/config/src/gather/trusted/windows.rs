@@ -1,5 +1,5 @@
 //! The walk on Windows: every directory from the drive down and the file itself are opened and judged by their access
-//! lists. Written and type-checked, and not yet run on a machine with Windows.
+//! lists.
 
 use super::TrustedError;
 use super::access::{self, Place};
@@ -18,12 +18,21 @@ const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 const FILE_ATTRIBUTE_REPARSE_POINT: u32 = 0x400;
 
+/// What must be the administrator's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// The file and every directory on the way to it.
+    Way,
+    /// The file alone.
+    File,
+}
+
 /// Opens a file that only the system and administrators can change, as everything on the way to it. None if there is
 /// no such file and its directory, if there is one, is theirs.
 ///
 /// A step that was opened stays open without sharing its deletion until the file is open: what was judged can't be
 /// renamed away meanwhile. Links and junctions on the way are refused.
-pub fn open(file: &Path, descriptor: Descriptor) -> Result<Option<File>, TrustedError> {
+pub fn open(file: &Path, descriptor: Descriptor, judged: Judged) -> Result<Option<File>, TrustedError> {
     let untrusted = |at: &Path, why: String| TrustedError::Untrusted { at: at.to_path_buf(), why };
     let mut components = file.components();
     match components.next() {
@@ -59,6 +68,10 @@ pub fn open(file: &Path, descriptor: Descriptor) -> Result<Option<File>, Trusted
         if (place == Place::File) == metadata.is_dir() {
             let what = if place == Place::File { "it isn't a regular file" } else { "it isn't a directory" };
             return Err(untrusted(at, what.into()));
+        }
+        if judged == Judged::File && place != Place::File {
+            held.push(opened);
+            continue;
         }
         let text = descriptor(&opened).map_err(|error| named(at, &error))?;
         if let Err(why) = access::judge(&text, place) {

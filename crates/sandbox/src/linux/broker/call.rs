@@ -115,6 +115,11 @@ pub enum Call {
         address: Address,
         length: u32,
     },
+    SocketName {
+        socket: RawFd,
+        address: Address,
+        length: Address,
+    },
     SendTo {
         socket: RawFd,
         data: Address,
@@ -206,6 +211,7 @@ pub fn read(notification: &Notification) -> Call {
         libc::SYS_umask => Call::Umask(word(0)),
         libc::SYS_clone => Call::Fork,
         libc::SYS_bind => Call::Bind { socket: int(0), address: args[1], length: word(2) },
+        libc::SYS_getsockname => Call::SocketName { socket: int(0), address: args[1], length: args[2] },
         libc::SYS_connect => Call::Connect { socket: int(0), address: args[1], length: word(2) },
         libc::SYS_sendto => Call::SendTo {
             socket: int(0),

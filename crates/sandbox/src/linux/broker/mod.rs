@@ -35,6 +35,7 @@ mod send;
 mod serve;
 mod shared;
 mod socket;
+mod sockname;
 mod terminal;
 pub mod trap;
 mod vouch;
@@ -109,6 +110,7 @@ impl Enlisted {
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
+            sockets: sockname::Names::default(),
             forks,
             voucher: voucher.map(Arc::new),
             secret: secret()?,

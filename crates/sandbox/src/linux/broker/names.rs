@@ -14,10 +14,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::place::path_of;
 
+/// The operation of `mkdir`.
+pub(super) const MAKE_DIR: &str = "create a directory";
+
 /// `mkdir`.
 pub(super) fn make_dir(job: &mut Job<'_, '_>, at: At, mode: u32) -> Reply {
     let rules = job.rules();
-    make(job, at, Deed::MakeDir, "create a directory", |found| {
+    make(job, at, Deed::MakeDir, MAKE_DIR, |found| {
         mkdirat(found.parent.fd(), name(found), Mode::from_raw_mode(mode))?;
         rules.made_dir(&found.parent, &found.name);
         Ok(())
@@ -82,7 +85,7 @@ fn make(
     match rules.judge(&found.parent, &found.name, deed, None) {
         Err(refusal) => return refuse(job, &found, refusal, operation),
         Ok(Answer::Exists) => return Reply::Fail(Errno::EXIST),
-        Ok(Answer::Go) => {}
+        Ok(Answer::Go | Answer::Missing) => {}
     }
     if let Err(errno) = job.wear_umask() {
         return errno.into();
@@ -153,7 +156,7 @@ fn perform_link(job: &mut Job<'_, '_>, from: At, to: At, flags: i32) -> Result<R
     match rules.judge(&target.parent, &target.name, deed, arriving) {
         Err(refusal) => return Ok(refuse(job, &target, refusal, "link")),
         Ok(Answer::Exists) => return Err(Errno::EXIST),
-        Ok(Answer::Go) => {}
+        Ok(Answer::Go | Answer::Missing) => {}
     }
     let done = match found {
         Some(found) if is_link => {
@@ -235,10 +238,15 @@ fn judge_move(job: &Job<'_, '_>, source: &Found<'_>, target: &Found<'_>) -> Opti
     if let Some(reply) = foreign_memory(job, source).or_else(|| foreign_memory(job, target)) {
         return Some(reply);
     }
-    if let Err(refusal) = rules.judge(&source.parent, &source.name, Deed::Leave, None) {
-        return Some(refuse(job, source, refusal, "rename"));
+    match rules.judge(&source.parent, &source.name, Deed::Leave, None) {
+        Err(refusal) => return Some(refuse(job, source, refusal, "rename")),
+        Ok(Answer::Missing) => return Some(Reply::Fail(Errno::NOENT)),
+        Ok(_) => {}
     }
     let arriving = Some((&source.parent, source.name.as_slice()));
+    if rules.plan.holds == super::plan::Holds::Everything && !walk::is_there(&source.parent, &source.name) {
+        return Some(Reply::Fail(Errno::NOENT));
+    }
     if let Err(refusal) = rules.judge(&target.parent, &target.name, Deed::Arrive, arriving) {
         return Some(refuse(job, target, refusal, "rename"));
     }
@@ -266,8 +274,10 @@ pub(super) fn remove(job: &mut Job<'_, '_>, at: At, directory: bool) -> Reply {
     }
     let rules = job.rules();
     let _order = rules.order(rules.concerns(&found.name));
-    if let Err(refusal) = rules.judge(&found.parent, &found.name, Deed::Remove, None) {
-        return refuse(job, &found, refusal, "remove");
+    match rules.judge(&found.parent, &found.name, Deed::Remove, None) {
+        Err(refusal) => return refuse(job, &found, refusal, "remove"),
+        Ok(Answer::Missing) => return Reply::Fail(Errno::NOENT),
+        Ok(_) => {}
     }
     if let Some(reply) = foreign_memory(job, &found) {
         return reply;

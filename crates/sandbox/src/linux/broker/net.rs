@@ -74,7 +74,35 @@ pub(super) fn judge(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8], way: Way
         return Ok(None);
     }
     let known = loopback.every_port.value || job.shared.inside.has_port(target.port());
+    // A port of loopback that nobody has: whoever waits for a server of its own tries again for this very error.
+    if !known
+        && way == Way::Connect
+        && is_loopback(target.ip())
+        && sockopt::socket_type(taken)? == SocketType::STREAM
+        && !listens(target.port())
+    {
+        return Err(Errno::CONNREFUSED);
+    }
     Ok((!is_loopback(target.ip()) || !known).then(|| refusal(loopback)))
+}
+
+/// Whether anybody on this machine listens at this TCP port; where that can't be told, somebody may.
+fn listens(port: u16) -> bool {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    tables.iter().any(|table| match std::fs::read_to_string(table) {
+        Ok(text) => lists(&text, port),
+        // Without version 6 there is no such table.
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound || *table == "/proc/self/net/tcp",
+    })
+}
+
+/// Whether a table of sockets has one that listens at this port.
+fn lists(text: &str, port: u16) -> bool {
+    text.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let own = fields.next().and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
+        fields.nth(1) == Some("0A") && own.and_then(|own| u16::from_str_radix(own, 16).ok()) == Some(port)
+    })
 }
 
 /// Whether the proxy listens at this address: this very one, or as a socket of both kinds writes it, no other of loopback.
@@ -82,8 +110,10 @@ fn is_proxy(loopback: &Loopback, target: SocketAddr) -> bool {
     target.ip().to_canonical() == IpAddr::V4(Ipv4Addr::LOCALHOST) && loopback.ports.contains(&target.port())
 }
 
-/// What a connection to this address begins with, if it is one to the proxy.
-pub(super) fn voucher(job: &Job<'_, '_>, address: &[u8]) -> Option<Arc<Voucher>> {
+/// What a connection to this address begins with, if it is one to the proxy. Only a stream is: at the same number of another
+/// kind of port somebody else may listen.
+pub(super) fn voucher(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Option<Arc<Voucher>> {
+    sockopt::socket_type(taken).ok().filter(|kind| *kind == SocketType::STREAM)?;
     let loopback = job.rules().plan.loopback.as_ref()?;
     parse(address).filter(|target| is_proxy(loopback, *target))?;
     job.shared.voucher.clone()
@@ -212,6 +242,19 @@ pub(super) fn remember_source(shared: &Shared, taken: &OwnedFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_listens_is_read_off_the_table() {
+        let table = "  sl  local_address rem_address   st tx_queue\n   \
+                     0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00\n   \
+                     1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00\n";
+        assert!(lists(table, 0x1f90) && !lists(table, 0x1f91) && !lists(table, 0));
+        let server = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = server.local_addr().expect("its address").port();
+        assert!(listens(port));
+        drop(server);
+        assert!(!listens(port));
+    }
 
     #[test]
     fn loopback_is_known_in_every_spelling() {

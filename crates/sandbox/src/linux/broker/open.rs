@@ -213,7 +213,7 @@ fn create(job: &mut Job<'_, '_>, found: &Found<'_>, wish: Wish) -> Option<Reply>
     match rules.judge(&found.parent, &found.name, Deed::Make, None) {
         Err(refusal) => return Some(job.refuse(refusal, "create", &path)),
         Ok(Answer::Exists) => return None,
-        Ok(Answer::Go) => {}
+        Ok(Answer::Go | Answer::Missing) => {}
     }
     if let Err(errno) = job.wear_umask() {
         return Some(errno.into());

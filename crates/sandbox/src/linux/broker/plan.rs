@@ -50,6 +50,8 @@ pub struct OnlyNames {
 /// What the broker of one sandbox holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerPlan {
+    /// The user's home, which can't be made writable by name as a whole.
+    pub home: Option<AbsPath>,
     /// Directory the command starts in.
     pub cwd: AbsPath,
     /// Which calls it is asked about.
@@ -185,6 +187,11 @@ impl BrokerPlan {
             loopback: None,
             processes: None,
             cwd: plan.cwd.clone(),
+            home: plan
+                .environment
+                .iter()
+                .find(|var| var.name.as_str() == Some("HOME"))
+                .and_then(|var| AbsPath::new(var.value.as_os_str()).ok()),
         };
         let mut single_files = false;
         for step in &plan.steps {
@@ -241,6 +248,8 @@ impl BrokerPlan {
             }
             Brokered::ReadOnlyPath { path } => protect(path, Some(FileKind::Other), Cow::Borrowed("read-only")),
             Brokered::Pin { path } => self.pinned.push(path.clone()),
+            // Who holds everything is asked about metadata in any case.
+            Brokered::Metadata => {}
             Brokered::UnixSockets { allowed } => {
                 self.traps.unix_datagrams = true;
                 self.sockets(allowed, step);

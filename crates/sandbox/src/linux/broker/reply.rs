@@ -1,8 +1,9 @@
 //! What a call gets as its answer, and the job of answering one.
 
 use super::caller::{Caller, Memory};
+use super::names::MAKE_DIR;
 use super::place::Place;
-use super::rules::{Refusal, Rules};
+use super::rules::{BROAD_ROOTS, Refusal, Rules};
 use super::shared::Shared;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -60,8 +61,17 @@ impl<'broker> Job<'broker, '_> {
     /// Records a refusal and answers with its errno.
     pub fn refuse(&self, refusal: Refusal, operation: &str, target: &[u8]) -> Reply {
         let errno = refusal.errno;
-        self.shared.record.add(refusal, operation, target);
+        self.record(refusal, operation, target);
         Reply::Fail(errno)
+    }
+
+    /// Records a refusal. Where a directory would be made in one that is too broad to grant, granting that directory is less.
+    fn record(&self, mut refusal: Refusal, operation: &str, target: &[u8]) {
+        if operation == MAKE_DIR && refusal.allow_with.iter().any(|grant| grant.starts_with(BROAD_ROOTS)) {
+            let shown = ringfence_model::text::escape_bytes(target);
+            refusal.allow_with.insert(0, format!("--add-dir {shown}, once it is there"));
+        }
+        self.shared.record.add(refusal, operation, target);
     }
 
     /// Answers as the kernel did when `name` in `place` was to change. What mounts hold read-only is recorded.
@@ -87,7 +97,7 @@ impl<'broker> Job<'broker, '_> {
     /// As [`Self::note_name`], for a whole path.
     pub fn note_mount(&self, operation: &str, path: &[u8], folds: bool) -> bool {
         let Some(refusal) = self.rules().held_by_mounts(path, folds) else { return false };
-        self.shared.record.add(refusal, operation, path);
+        self.record(refusal, operation, path);
         true
     }
 

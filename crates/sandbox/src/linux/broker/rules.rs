@@ -35,6 +35,9 @@ pub struct Refusal {
     pub allow_with: Vec<String>,
 }
 
+/// What a grant begins with that would make everything of somebody writable.
+pub(super) const BROAD_ROOTS: &str = "-c dangerously_allow_broad_roots=true";
+
 /// What is done with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
@@ -105,6 +108,8 @@ pub enum Answer {
     Go,
     /// It fails as the kernel would have it fail: the name is there already.
     Exists,
+    /// The same: there is nothing to rename or remove.
+    Missing,
 }
 
 /// Held from judging a change of names until it is done, so that what was judged is what is done: calls about names that a
@@ -232,7 +237,10 @@ impl Rules {
             }
         }
         match self.plan.holds {
-            Holds::Everything => self.outside(parent, name).map_or(Ok(Answer::Go), Err),
+            Holds::Everything => match self.outside(parent, name) {
+                Some(refusal) => vain(parent, name, deed, refusal),
+                None => Ok(Answer::Go),
+            },
             Holds::Names => Ok(Answer::Go),
         }
     }
@@ -399,7 +407,15 @@ impl Rules {
 
     fn outside_roots(&self, path: &[u8]) -> Refusal {
         let dir = path.iter().rposition(|byte| *byte == b'/').and_then(|end| path.get(..end.max(1)));
-        let add = dir.map(|dir| format!("--add-dir {}", ringfence_model::text::escape_bytes(dir)));
+        let add = dir.map(|dir| {
+            let shown = ringfence_model::text::escape_bytes(dir);
+            // What is refused as a writable root is no grant to name.
+            let home = self.plan.home.as_ref().map(|home| home.as_path().as_os_str().as_bytes());
+            match dir == b"/" || home.is_some_and(|home| is_below(home, dir)) {
+                true => format!("{BROAD_ROOTS} --add-dir {shown}"),
+                false => format!("--add-dir {shown}"),
+            }
+        });
         let cwd = self.plan.cwd.as_path().as_os_str().as_bytes();
         // Without any root, the mode is what is in the way.
         let grant = match (self.plan.roots.is_empty(), add) {
@@ -502,6 +518,20 @@ impl Rules {
             }
         })?;
         Some(deny_read(denied))
+    }
+}
+
+/// What would have come to nothing anyway is no refusal: making what is there, renaming or removing what isn't. Programs
+/// rely on how it fails (`mkdir -p`, removing a file that may be left over), as where mounts hold the rest.
+fn vain(parent: &Place, name: &[u8], deed: Deed, refusal: Refusal) -> Result<Answer, Refusal> {
+    if refusal.kind == DenialKind::FsRead {
+        return Err(refusal);
+    }
+    let there = statat(parent.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW);
+    match deed {
+        Deed::Make | Deed::MakeDir | Deed::Symlink | Deed::Link if there.is_ok() => Ok(Answer::Exists),
+        Deed::Leave | Deed::Remove if matches!(there, Err(Errno::NOENT)) => Ok(Answer::Missing),
+        _ => Err(refusal),
     }
 }
 

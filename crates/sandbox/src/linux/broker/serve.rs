@@ -5,7 +5,7 @@ use super::caller::{Caller, Memory};
 use super::crew::Crew;
 use super::reply::{Job, Reply};
 use super::shared::Shared;
-use super::{exec, meta, names, open, process, socket};
+use super::{exec, meta, names, open, process, socket, sockname};
 use crate::sys::{notify, peek};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -123,6 +123,11 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
         shared.umask_generation.fetch_add(1, Ordering::AcqRel);
         return Reply::GoOn;
     }
+    if let Call::SocketName { .. } = call
+        && !shared.sockets.any()
+    {
+        return Reply::GoOn;
+    }
     if let Call::Fork = call {
         return super::forks::judge(shared);
     }
@@ -212,6 +217,7 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Umask(_) | Call::Fork => Reply::GoOn,
         Call::Bind { socket, address, length } => socket::bind(job, socket, address, length),
         Call::Connect { socket, address, length } => socket::connect(job, socket, address, length),
+        Call::SocketName { socket, address, length } => sockname::tell(job, socket, address, length),
         Call::SendTo { .. } | Call::SendMsg { .. } | Call::SendMmsg { .. } => super::send::send(job, call),
         Call::Listen { socket, backlog } => super::accept::listen(job, socket, backlog),
         Call::Accept { socket, address, length, flags } => super::accept::accept(job, socket, (address, length), flags),

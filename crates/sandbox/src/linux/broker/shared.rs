@@ -5,6 +5,7 @@ use super::forks::Forks;
 use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
+use super::sockname::Names;
 use ringfence_model::Voucher;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub record: Record,
     /// Sockets made inside.
     pub inside: Inside,
+    /// What sockets made inside are called.
+    pub(super) sockets: Names,
     /// Processes that may still be started; none: as many as one likes.
     pub forks: Option<Forks>,
     /// What connections to the proxy begin with, where it listens on the machine's loopback.

@@ -48,7 +48,7 @@ pub(super) fn family(address: &[u8]) -> Option<u16> {
     Some(u16::from_ne_bytes(address.get(..2)?.try_into().ok()?))
 }
 
-fn unix_address(path: &[u8]) -> Vec<u8> {
+pub(super) fn unix_address(path: &[u8]) -> Vec<u8> {
     let mut address = AddressFamily::UNIX.as_raw().to_ne_bytes().to_vec();
     address.extend_from_slice(path);
     address.push(0);
@@ -82,7 +82,7 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
         if job.rules().plan.may_go_on() {
             return Ok(Reply::GoOn);
         }
-        if let Some(voucher) = net::voucher(job, &address) {
+        if let Some(voucher) = net::voucher(job, &taken, &address) {
             return connect_to_proxy(job, taken, address, voucher);
         }
         net::bind_source(job, &taken, &address);
@@ -318,7 +318,7 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
             let _order = rules.order(rules.concerns(&found.name));
             match rules.judge(&found.parent, &found.name, Deed::Make, None) {
                 Ok(Answer::Exists) => return Err(Errno::ADDRINUSE),
-                Ok(Answer::Go) => {}
+                Ok(Answer::Go | Answer::Missing) => {}
                 Err(refusal) => {
                     let target = found.parent.path_to(&found.name)?;
                     return Ok(job.refuse(refusal, "bind a socket", &target));
@@ -329,10 +329,13 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
             rustix::process::fchdir(found.parent.fd())?;
             let done = plain(&unix_address(&found.name));
             let _ = rustix::process::fchdir(&job.shared.proc);
-            if done.is_ok()
-                && let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name))
-            {
-                job.shared.inside.add_file(file);
+            if done.is_ok() {
+                if let Ok(file) = open_any_at(found.parent.fd(), OsStr::from_bytes(&found.name)) {
+                    job.shared.inside.add_file(file);
+                }
+                if let Ok(stat) = fstat(&taken) {
+                    job.shared.sockets.add(stat.st_ino, &found.name, path.to_bytes());
+                }
             }
             Ok(done.into())
         }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Groups of calls the broker judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traps {
-    /// Calls that give a name to something: creating opens, `mkdir`, `mknod`, `symlink`, `link`, `rename`, `bind`.
+    /// Calls that give a name to something: creating opens, `mkdir`, `mknod`, `symlink`, `link`, `rename`, `bind`; and
+    /// `getsockname`, which says what was given.
     pub names: bool,
     /// Opens for writing of what exists, and `truncate`.
     pub writes: bool,
@@ -49,6 +50,7 @@ const NAMES: &[&str] = &[
     "renameat",
     "renameat2",
     "bind",
+    "getsockname",
     "umask",
 ];
 const METADATA: &[&str] = &[
@@ -90,7 +92,7 @@ pub fn rows(traps: Traps) -> Vec<Row> {
         always(&mut rows, NAMES);
     } else if traps.connects {
         // Which sockets were made inside is known by their being bound; the file is made as the umask says.
-        always(&mut rows, &["bind", "umask"]);
+        always(&mut rows, &["bind", "getsockname", "umask"]);
     }
     if traps.writes {
         open_bits |= CREATE | WRITE;

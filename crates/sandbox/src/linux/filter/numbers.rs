@@ -54,6 +54,7 @@ const NUMBERS: &[(&str, Option<u32>, Option<u32>)] = &[
     ("futimesat", Some(261), None),
     ("get_robust_list", Some(274), Some(100)),
     ("getpriority", Some(140), Some(141)),
+    ("getsockname", Some(51), Some(204)),
     ("getxattr", Some(191), Some(8)),
     ("init_module", Some(175), Some(105)),
     ("inotify_add_watch", Some(254), Some(27)),

@@ -1,7 +1,8 @@
-//! Calls of Windows: one function per task, each the owner of what it is given. Type-checked for Windows, and not yet
-//! run there.
+//! Calls of Windows: one function per task, each the owner of what it is given.
 
 pub(crate) mod access;
+pub(crate) mod check;
+pub(crate) mod console;
 pub(crate) mod descriptor;
 pub(crate) mod desktop;
 pub(crate) mod job;

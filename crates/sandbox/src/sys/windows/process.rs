@@ -6,10 +6,10 @@ use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle, Ra
 use std::time::Duration;
 use windows_sys::Win32::Foundation::{HANDLE, HANDLE_FLAG_INHERIT, SetHandleInformation, WAIT_OBJECT_0, WAIT_TIMEOUT};
 use windows_sys::Win32::System::Threading::{
-    CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW, DeleteProcThreadAttributeList, EXTENDED_STARTUPINFO_PRESENT,
-    GetExitCodeProcess, INFINITE, InitializeProcThreadAttributeList, PROC_THREAD_ATTRIBUTE_HANDLE_LIST,
-    PROC_THREAD_ATTRIBUTE_JOB_LIST, PROCESS_INFORMATION, STARTF_USESTDHANDLES, STARTUPINFOEXW,
-    UpdateProcThreadAttribute, WaitForSingleObject,
+    CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW, CreateProcessW, DeleteProcThreadAttributeList,
+    EXTENDED_STARTUPINFO_PRESENT, GetExitCodeProcess, INFINITE, InitializeProcThreadAttributeList,
+    PROC_THREAD_ATTRIBUTE_HANDLE_LIST, PROC_THREAD_ATTRIBUTE_JOB_LIST, PROCESS_INFORMATION, STARTF_USESTDHANDLES,
+    STARTUPINFOEXW, UpdateProcThreadAttribute, WaitForSingleObject,
 };
 
 /// What is started. Texts end with a zero.
@@ -68,8 +68,13 @@ impl Drop for Attributes {
     }
 }
 
-/// Starts it, inside the job from its first instruction on. The process.
-pub(crate) fn start(token: &OwnedHandle, job: &OwnedHandle, start: &mut Start<'_>) -> io::Result<OwnedHandle> {
+/// Starts it, inside the job from its first instruction on, if there is one; without a token, as this process's user. The
+/// process.
+pub(crate) fn start(
+    token: Option<&OwnedHandle>,
+    job: Option<&OwnedHandle>,
+    start: &mut Start<'_>,
+) -> io::Result<OwnedHandle> {
     let mut inherited: Vec<HANDLE> = Vec::new();
     for handle in start.streams {
         // The same handle twice in the list is an error.
@@ -79,10 +84,12 @@ pub(crate) fn start(token: &OwnedHandle, job: &OwnedHandle, start: &mut Start<'_
             inherited.push(handle);
         }
     }
-    let jobs = [job.as_raw_handle()];
+    let jobs: Vec<HANDLE> = job.map(|job| job.as_raw_handle()).into_iter().collect();
     let mut attributes = Attributes::new(2)?;
     attributes.add(PROC_THREAD_ATTRIBUTE_HANDLE_LIST, &inherited)?;
-    attributes.add(PROC_THREAD_ATTRIBUTE_JOB_LIST, &jobs)?;
+    if !jobs.is_empty() {
+        attributes.add(PROC_THREAD_ATTRIBUTE_JOB_LIST, &jobs)?;
+    }
     let mut info = STARTUPINFOEXW::default();
     info.StartupInfo.cb = u32::try_from(size_of::<STARTUPINFOEXW>()).unwrap_or(0);
     info.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
@@ -92,22 +99,29 @@ pub(crate) fn start(token: &OwnedHandle, job: &OwnedHandle, start: &mut Start<'_
     }
     info.lpAttributeList = attributes.room.as_mut_ptr().cast();
     let mut made = PROCESS_INFORMATION::default();
+    let (program, line) = (start.program.as_ptr(), start.line.as_mut_ptr());
+    let flags = EXTENDED_STARTUPINFO_PRESENT | CREATE_UNICODE_ENVIRONMENT;
+    let (environment, directory) = (start.environment.as_ptr().cast(), start.directory.as_ptr());
+    let (info, none) = ((&raw const info).cast(), std::ptr::null());
     // SAFETY: every text ends with a zero and outlives the call; the line may be written to; the start information is
-    // the extended one, as its flag says, with a whole attribute list.
+    // the extended one, as its flag says, with a whole attribute list; the token, if there is one, is open.
     let done = unsafe {
-        CreateProcessAsUserW(
-            token.as_raw_handle(),
-            start.program.as_ptr(),
-            start.line.as_mut_ptr(),
-            std::ptr::null(),
-            std::ptr::null(),
-            1,
-            EXTENDED_STARTUPINFO_PRESENT | CREATE_UNICODE_ENVIRONMENT,
-            start.environment.as_ptr().cast(),
-            start.directory.as_ptr(),
-            (&raw const info).cast(),
-            &raw mut made,
-        )
+        match token.map(|token| token.as_raw_handle()) {
+            Some(token) => CreateProcessAsUserW(
+                token,
+                program,
+                line,
+                none,
+                none,
+                1,
+                flags,
+                environment,
+                directory,
+                info,
+                &raw mut made,
+            ),
+            None => CreateProcessW(program, line, none, none, 1, flags, environment, directory, info, &raw mut made),
+        }
     };
     succeeded(done)?;
     // SAFETY: the call gave two handles that nobody else knows yet; the thread's isn't needed.

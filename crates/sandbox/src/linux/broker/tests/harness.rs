@@ -48,6 +48,7 @@ impl Scratch {
             processes: None,
             loopback: None,
             cwd: ringfence_model::AbsPath::root(),
+            home: Some(AbsPath::new("/home/me").unwrap()),
         };
         let mut scratch = Self { dir, plan };
         scratch.root("ws");

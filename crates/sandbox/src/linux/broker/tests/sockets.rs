@@ -51,6 +51,16 @@ fn inside(_: &Path) {
         assert_eq!(&text, b"hello");
         server.join().unwrap();
     }
+    // Called what it was given, by whatever path; a connection as what accepted it.
+    let here = std::env::current_dir().unwrap();
+    for path in [here.join("named.sock"), "src/./named.sock".into(), "plain.sock".into(), here.join("src/named.sock2")]
+    {
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(path.as_path()));
+        let client = UnixStream::connect(listener.local_addr().unwrap().as_pathname().unwrap()).unwrap();
+        assert!(client.local_addr().unwrap().is_unnamed());
+        assert_eq!(listener.accept().unwrap().0.local_addr().unwrap().as_pathname(), Some(path.as_path()));
+    }
     let (one, other) = UnixDatagram::pair().unwrap();
     one.send(b"a").unwrap();
     one.send(b"bc").unwrap();
