@@ -207,7 +207,7 @@ fn shortfalls(wish: &Confinement, facts: &LinuxFacts, plan: &mut Plan) {
         add(
             Promise::NetworkProxy,
             "the proxy listens on the host's loopback",
-            "without a network namespace there is one loopback; who hasn't the credential of this run is turned away",
+            "without a network namespace there is one loopback; connections that weren't made inside are turned away",
             &wish.network.origin,
         );
     }

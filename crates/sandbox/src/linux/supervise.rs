@@ -207,6 +207,7 @@ impl<'p> Running<'p> {
                             first_process: self.pidfd.as_fd(),
                             first_pid: self.pid,
                             plan: self.plan,
+                            voucher: command.voucher.clone(),
                         };
                         let broker = factory
                             .start(start)

@@ -38,6 +38,7 @@ mod socket;
 mod sockname;
 mod terminal;
 pub mod trap;
+mod vouch;
 mod wait;
 mod walk;
 mod watch;
@@ -45,7 +46,7 @@ mod watch;
 use crate::sys::notify;
 pub use factory::Factory;
 use plan::BrokerPlan;
-use ringfence_model::Denial;
+use ringfence_model::{Denial, Voucher};
 use rules::Rules;
 use shared::Shared;
 use std::io;
@@ -97,8 +98,9 @@ impl Prepared {
 impl Enlisted {
     /// Starts answering on `listener`.
     ///
-    /// `first` is process 1 of the sandbox, below which all others are.
-    pub fn start(self, listener: OwnedFd, first: u32) -> io::Result<Broker> {
+    /// `first` is process 1 of the sandbox, below which all others are; `voucher` is what its connections to a proxy on the
+    /// machine's loopback begin with.
+    pub fn start(self, listener: OwnedFd, first: u32, voucher: Option<Voucher>) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
         let forks = self.prepared.rules.plan.processes.clone().map(|most| forks::Forks::new(first, most));
@@ -112,6 +114,7 @@ impl Enlisted {
             inside: inside::Inside::default(),
             sockets: sockname::Names::default(),
             forks,
+            voucher: voucher.map(Arc::new),
             secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),
