@@ -129,6 +129,8 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         }
     }
     await_ready(shared);
+    // If process 1 sent us elsewhere, it did so before it said that.
+    shared.take_processors();
     if launch.own_group {
         process::setpgid(0, 0).map_err(at(stage::GROUP))?;
         if let Some(terminal) = launch.foreground {

@@ -72,6 +72,8 @@ fn prepare(shared: &Shared) -> Option<i32> {
         shared.early.make();
     }
     wait_for(shared, phase::WORK);
+    // The supervisor has done with our maker's processors, which are ours.
+    shared.take_processors();
     if let Err(errno) = helper {
         fail(shared, u32::MAX, errno);
     }
@@ -84,6 +86,9 @@ fn prepare(shared: &Shared) -> Option<i32> {
     let command =
         (shared.work().command_early && shared.network.load(SeqCst) == done::YES && join_network(shared).is_ok())
             .then(|| start_command(shared));
+    if let Some(pid) = command {
+        shared.send_elsewhere(pid);
+    }
     walk(shared);
     process::umask(umask);
     command

@@ -3,7 +3,6 @@
 
 use super::first::first_process;
 use super::shared::{Shared, phase};
-use crate::sys::processors::Processors;
 use crate::sys::{Errno, clone, fs, memory, process, security, socket};
 use std::ffi::{CStr, CString, c_void};
 use std::ops::Range;
@@ -23,8 +22,6 @@ pub(crate) struct Making {
     /// What the supervisor will touch meanwhile: memory that its allocator has, and its stack.
     pub heap: Range<usize>,
     pub stack: usize,
-    /// The processors it takes once it runs.
-    pub processors: Option<Processors>,
 
     /// Process 1, its descriptor, and our end of the pair; −1 as long as there is none.
     pub pid: AtomicI32,
@@ -60,7 +57,7 @@ extern "C" fn maker(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Making` that it keeps until this thread has ended.
     let making = unsafe { &*argument.cast_const().cast::<Making>() };
     // Wherever it was put, it runs now.
-    if let Some(processors) = &making.processors {
+    if let Some(processors) = &making.shared.processors {
         let _ = processors.give_to(0);
     }
     memory::map_ahead(making.heap.clone(), making.stack);

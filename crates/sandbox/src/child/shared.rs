@@ -3,6 +3,7 @@
 
 use crate::linux::ops::{Program, Slot};
 use crate::linux::systems::Early;
+use crate::sys::processors::Processors;
 use crate::sys::{process, signal};
 use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -148,6 +149,8 @@ pub(crate) struct Shared {
     pub spares: bool,
     /// Process 1 makes file systems while it waits for its work.
     pub makes_early: bool,
+    /// The supervisor's processors, and so the command's, where what is made here is told to begin on another than its maker's.
+    pub processors: Option<Processors>,
     pub early: Early,
 
     /// Given when [`phase::WORK`] is reached.
@@ -191,6 +194,7 @@ impl Shared {
             adopts: false,
             spares: false,
             makes_early: false,
+            processors: None,
             early: Early::new(),
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
@@ -229,6 +233,20 @@ impl Shared {
         // SAFETY: only asked for after `phase::WORK`, when the pointer is to a value that the supervisor keeps until
         // this process has ended.
         unsafe { &*self.work.load(SeqCst) }
+    }
+
+    /// This process takes all processors it may use.
+    pub(super) fn take_processors(&self) {
+        if let Some(processors) = &self.processors {
+            let _ = processors.give_to(0);
+        }
+    }
+
+    /// Has a process that was just started begin on another processor than this one, until it takes all.
+    pub(super) fn send_elsewhere(&self, pid: i32) {
+        if let Some(elsewhere) = self.processors.as_ref().and_then(Processors::but_this_one) {
+            let _ = elsewhere.give_to(pid);
+        }
     }
 
     pub(super) fn launch(&self) -> &Launch {

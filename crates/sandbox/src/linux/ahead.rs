@@ -41,12 +41,13 @@ impl Ahead {
     #[must_use]
     pub fn begin() -> Option<Self> {
         let stacks = Region::new(4 * STACK).ok()?;
-        let mut shared = Box::new(Shared::new(-1, -1, WANTED, [stacks.address(2 * STACK), stacks.address(3 * STACK)]));
-        shared.makes_early = true;
-        let flags = libc::CLONE_VM | libc::CLONE_PIDFD | (WANTED & !shared.helper_namespaces);
         // Left to itself, the kernel may well queue a new thread behind its maker while another processor idles, until a tick
         // moves it.
         let processors = Processors::allowed().ok();
+        let mut shared = Box::new(Shared::new(-1, -1, WANTED, [stacks.address(2 * STACK), stacks.address(3 * STACK)]));
+        shared.makes_early = true;
+        shared.processors = processors;
+        let flags = libc::CLONE_VM | libc::CLONE_PIDFD | (WANTED & !shared.helper_namespaces);
         let elsewhere = processors.as_ref().and_then(Processors::but_this_one);
         let heap = heap();
         let making = Box::new(Making {
@@ -56,7 +57,6 @@ impl Ahead {
             stack_top: stacks.address(STACK),
             flags,
             maps: Maps::of_ours(process::identity().0 == 0),
-            processors,
             pid: AtomicI32::new(-1),
             pidfd: AtomicI32::new(-1),
             socket: AtomicI32::new(-1),
@@ -102,7 +102,7 @@ impl Begun {
     fn finish(self) -> Option<First> {
         let Self { making, stacks, mask, maker } = self;
         if MAKER.load(SeqCst) != 0
-            && let Some(processors) = &making.processors
+            && let Some(processors) = &making.shared.processors
         {
             // It may still wait for the one it was sent to.
             let _ = processors.give_to(maker);

@@ -350,7 +350,10 @@ impl<'p> Running<'p> {
     /// waits holds the limits on time and on the memory of all processes together: output that is piped is read by another
     /// thread meanwhile.
     pub fn wait(mut self) -> Outcome {
-        memory::unmap_program();
+        // Who began ahead of its plan runs one command and waits.
+        if self.memory.as_ref().is_some_and(|memory| memory.shared.makes_early) {
+            memory::unmap_program();
+        }
         let limit = self.plan.limits().find_map(|limit| match limit {
             Limit::WallClock(milliseconds) => Some(Duration::from_millis(milliseconds)),
             _ => None,

@@ -4,7 +4,6 @@ use super::Errno;
 use super::raw::{call, word};
 use std::ffi::c_void;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Anonymous memory that is given back when dropped.
 #[derive(Debug)]
@@ -37,29 +36,21 @@ impl Region {
     }
 }
 
-/// Whether [`map_program`] mapped anything that isn't given back yet.
-static MAPPED: AtomicBool = AtomicBool::new(false);
-
-/// Maps what a start will touch, so that the thread that makes it needn't stop at every page: this program's code, as far as the
-/// page cache has it, `heap`, which its allocator will hand out next, and what lies below `stack`, the place where that thread's
-/// own is (`MADV_POPULATE_READ` and `_WRITE`, Linux 5.14; older kernels refuse, and nothing is lost).
+/// Maps memory that a start will touch, so that the thread that makes it needn't stop at every page: `heap`, which its allocator
+/// will hand out next, and what lies below `stack`, the place where that thread's own is (`MADV_POPULATE_WRITE`, Linux 5.14;
+/// older kernels refuse, and nothing is lost).
 pub(crate) fn map_ahead(heap: Range<usize>, stack: usize) {
-    const READ: i32 = 22;
-    const WRITE: i32 = 23;
+    const POPULATE_WRITE: i32 = 23;
     // What a start is known to need of it.
     const DEPTH: usize = 96 << 10;
-    advise(stack.saturating_sub(DEPTH)..stack, WRITE);
-    advise(heap, WRITE);
-    MAPPED.store(true, SeqCst);
-    advise(program(), READ);
+    advise(stack.saturating_sub(DEPTH)..stack, POPULATE_WRITE);
+    advise(heap, POPULATE_WRITE);
 }
 
-/// Takes the code out of this process's page tables while it waits: it counts less memory, and ends sooner. What is needed again
-/// comes back from the page cache. Breakpoints of a debugger don't.
+/// Takes this program's code out of its page tables while it waits: it counts less memory, and ends sooner. What is needed again
+/// comes back from the page cache. Breakpoints of a debugger don't, so a program that embeds us isn't treated so.
 pub(crate) fn unmap_program() {
-    if MAPPED.swap(false, SeqCst) {
-        advise(program(), libc::MADV_DONTNEED);
-    }
+    advise(program(), libc::MADV_DONTNEED);
 }
 
 /// Where this program's code is.
