@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use ringfence_egress::socks::{self, Read};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(Read::Whole((), length)) = socks::greeting(bytes, socks::Method::None) {
+    if let Ok(Read::Whole((), length)) = socks::greeting(bytes) {
         assert!(length <= bytes.len());
     }
     if let Ok(Read::Whole(request, length)) = socks::request(bytes) {

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // What we start must know us in the table of processes, whatever name our file was given.
     #[cfg(target_os = "linux")]
-    let _ = std::fs::write("/proc/self/comm", "ringfence");
+    ringfence_sandbox::take_name(c"ringfence");
     let args: Vec<OsString> = args.into_iter().collect();
     // The kernel makes namespaces while arguments and settings are read.
     let ahead = if args::confines(&args) { cmd::begin_ahead() } else { None };

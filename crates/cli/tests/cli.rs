@@ -21,6 +21,36 @@ fn the_status_is_the_commands_own() {
 }
 
 #[test]
+fn a_command_has_the_umask_and_the_processors_that_it_was_started_with() {
+    if !confines("a_command_has_the_umask_and_the_processors_that_it_was_started_with") {
+        return;
+    }
+    let place = Place::new();
+    let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let ringfence = common::program().display().to_string();
+    let look = "umask; grep Cpus_allowed: /proc/self/status";
+    // On whichever processor what is made beside the start ends up.
+    for round in 0..12 {
+        let mut outside = format!("umask 0{}7; ", round % 8);
+        if round % 3 == 1 {
+            outside += &format!("taskset -cp {} $$ >/dev/null || exit 3; ", round % all);
+        }
+        let script = format!("{outside} {look}; exec '{ringfence}' sandbox -- sh -c '{look}'");
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", &script]).current_dir(place.path("ws")).env("HOME", place.path("home"));
+        shell.env_remove("RINGFENCE_HOME").stdin(std::process::Stdio::null());
+        let ran = Ran::of(&mut shell);
+        if ran.status == 3 {
+            // `taskset` isn't everywhere.
+            continue;
+        }
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert_eq!(lines.len(), 4, "{}{}", ran.out, ran.err);
+        assert_eq!(lines[..2], lines[2..], "round {round}");
+    }
+}
+
+#[test]
 fn not_found_is_127_and_not_executable_126() {
     if !confines("not_found_is_127_and_not_executable_126") {
         return;

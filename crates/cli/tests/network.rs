@@ -49,7 +49,6 @@ struct World {
     place: Place,
     with_node: bool,
     with_java: bool,
-    with_javas_own: bool,
 }
 
 impl World {
@@ -64,7 +63,7 @@ impl World {
         if !needed || !confines(test) {
             return None;
         }
-        let world = Self { place: Place::new(), with_node: false, with_java: false, with_javas_own: true };
+        let world = Self { place: Place::new(), with_node: false, with_java: false };
         let settings = SETTINGS.replace("TRANSPARENT", if transparent { "true" } else { "false" });
         world.place.settings(&(settings + more));
         world.place.write("world/world.sh", WORLD);
@@ -245,7 +244,7 @@ fn net_01_to_05_nothing_leaves_but_through_the_proxy() {
 
 /// Ways to the proxy, or past it, that aren't a connection to the one address where it listens.
 const AROUND: &str = r#"
-import os, socket, struct, urllib.parse
+import errno, os, socket, struct, urllib.parse
 proxy = urllib.parse.urlsplit(os.environ["HTTP_PROXY"])
 PORT, REQUEST = proxy.port, b"GET http://allowed.test/hello HTTP/1.1\r\nHost: allowed.test\r\nConnection: close\r\n\r\n"
 def attempt(name, act):
@@ -254,7 +253,7 @@ def attempt(name, act):
 def connect(host, port, family=socket.AF_INET, *kind):
     s = socket.socket(family, *kind or (socket.SOCK_STREAM,)); s.settimeout(3); s.connect((host, port)); return s
 for name, host, family in [("other loopback", "127.0.0.2", socket.AF_INET), ("wildcard", "0.0.0.0", socket.AF_INET),
-                           ("mapped", "::ffff:127.0.0.1", socket.AF_INET6), ("v6", "::1", socket.AF_INET6)]:
+                           ("mapped", "::ffff:127.0.0.2", socket.AF_INET6), ("v6", "::1", socket.AF_INET6)]:
     attempt(name, lambda: connect(host, PORT, family))
 attempt("another port", lambda: connect("127.0.0.1", int(os.environ["OTHER"])))
 attempt("datagram", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", PORT)))
@@ -264,7 +263,18 @@ def fast(send):
 attempt("fast open", lambda: fast(lambda s: s.sendto(REQUEST, 0x20000000, ("127.0.0.1", PORT))))
 attempt("fast message", lambda: fast(lambda s: s.sendmsg([REQUEST], [], 0x20000000, ("127.0.0.1", PORT))))
 attempt("mptcp", lambda: connect("127.0.0.1", PORT, socket.AF_INET, socket.SOCK_STREAM, 262))
-s = connect("127.0.0.1", PORT); s.sendall(REQUEST); print("without credential", s.recv(12).decode())
+def ask(s):
+    s.sendall(REQUEST); return s.recv(12).decode()
+print("proxy", ask(connect("127.0.0.1", PORT)))
+print("socket of both kinds", ask(connect("::ffff:127.0.0.1", PORT, socket.AF_INET6)))
+def unhurried():
+    import select
+    s = socket.socket(); s.setblocking(False)
+    first = s.connect_ex(("127.0.0.1", PORT)); select.select([], [s], [], 5)
+    second = [s.connect_ex(("127.0.0.1", PORT)) for _ in range(3)]
+    s.setblocking(True); return errno.errorcode[first], second, ask(s)
+print("without waiting", *unhurried())
+open("port", "w").write(str(PORT))
 "#;
 
 #[test]
@@ -316,7 +326,9 @@ fn net_06_without_a_network_namespace_the_proxy_is_the_only_way() {
                    l.accept(); print('REACHED')\nexcept OSError: pass";
     let argv = ["python3", "-c", outside, ringfence, "sandbox", "-c", backend, "--", "python3", "around.py"];
     let ran = world.in_world(&argv).ends(0);
-    assert_eq!(ran.out, "without credential HTTP/1.1 407\n", "{}", ran.err);
+    let wanted = "proxy HTTP/1.1 200\nsocket of both kinds HTTP/1.1 200\n\
+                  without waiting EINPROGRESS [0, 106, 106] HTTP/1.1 200\n";
+    assert_eq!(ran.out, wanted, "{}", ran.err);
 }
 
 #[test]

@@ -6,16 +6,15 @@
 //! sandbox makes are never answered.
 
 use crate::ask::Ask;
-use crate::credential::Credential;
 use crate::event::{Metrics, Sink};
 use crate::intercept::{InterceptError, Interceptor, Trusted};
 use crate::policy::{Policy, PolicyError};
 use crate::proxy::{Door, Limits, Proxy, Session, SessionOptions, Speaks, UpstreamError, UpstreamProxy};
 use crate::resolve::{Resolve, SystemResolver};
-use ringfence_model::Origin;
 use ringfence_model::domain::DomainPattern;
 use ringfence_model::network::NetworkRule;
 use ringfence_model::settings::NetworkSettings;
+use ringfence_model::{Origin, Voucher};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
@@ -148,14 +147,14 @@ impl Egress {
     }
 
     /// Listens on loopback of this machine, for a sandbox without a network of its own. Everybody on the machine reaches
-    /// that port: whoever doesn't show the credential is refused, and recorded.
+    /// that port: whoever doesn't begin with the voucher is refused, and recorded.
     ///
     /// # Errors
     /// When it can't listen.
-    pub fn listen(&self, speaks: Speaks, credential: &Credential) -> Result<SocketAddr, StartError> {
+    pub fn listen(&self, speaks: Speaks, voucher: &Voucher) -> Result<SocketAddr, StartError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StartError::Listener)?;
         let address = listener.local_addr().map_err(StartError::Listener)?;
-        let door = Door { speaks, credential: Some(credential.clone()) };
+        let door = Door { speaks, voucher: Some(voucher.clone()) };
         self.order(|answer| Order::Serve(listener, door, answer))?;
         Ok(address)
     }

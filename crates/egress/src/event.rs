@@ -105,7 +105,7 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Connections that are open now.
     pub open: AtomicU64,
-    /// Connections turned away because too many were open.
+    /// Connections turned away: too many were open, or the sandbox didn't make them.
     pub turned_away: AtomicU64,
     /// Requests and tunnels let through.
     pub allowed: AtomicU64,
@@ -210,11 +210,15 @@ impl Record {
         self.event.detail = why.to_owned();
     }
 
-    pub(crate) fn unauthenticated(&mut self) {
+    /// It came from others than the sandbox: so many since the last record of that kind.
+    pub(crate) fn strange(&mut self, connections: u64) {
         self.event.verdict = Verdict::Refused;
-        self.event.rule = "credential of the listener".to_owned();
+        self.event.rule = "listener of one run".to_owned();
         self.event.origin = Origin::builtin("managed network").to_string();
-        self.event.detail = "the client didn't show the credential of this run".to_owned();
+        self.event.detail = match connections {
+            0 | 1 => "a connection that this run's commands didn't make".to_owned(),
+            _ => format!("{connections} connections that this run's commands didn't make"),
+        };
     }
 
     pub(crate) fn failed(&mut self, why: impl Into<String>) {

@@ -5,7 +5,6 @@
 pub mod address;
 pub mod ask;
 pub mod bridge;
-pub mod credential;
 pub mod event;
 mod gate;
 pub mod hello;
@@ -21,6 +20,7 @@ pub mod standalone;
 mod text;
 #[cfg(target_os = "linux")]
 pub mod transparent;
+pub mod voucher;
 
 #[cfg(test)]
 mod test_settings;

@@ -41,7 +41,7 @@ pub fn text(metrics: &Metrics) -> String {
     family(
         "connections_turned_away_total",
         "counter",
-        "Connections closed at once because too many were open.",
+        "Connections closed at once: too many were open, or the sandbox didn't make them.",
         &[plain(&metrics.turned_away)],
     );
     family(

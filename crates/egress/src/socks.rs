@@ -1,10 +1,13 @@
-//! Reading SOCKS5 (RFC 1928, 1929) messages: pure, from bytes, strict.
+//! Reading SOCKS5 (RFC 1928) messages: pure, from bytes, strict.
 //!
-//! Lengths are as given, names go through the one host type, and what isn't SOCKS5 with the one method that the listener
-//! wants is refused.
+//! Lengths are as given, names go through the one host type, and what isn't SOCKS5 without authentication is refused: who
+//! may connect at all was settled before.
 
 use crate::host::{Host, HostError, Target};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The one method of authentication that is taken: none.
+pub const NO_METHOD: u8 = 0;
 
 /// What a prefix of a message says so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +25,9 @@ pub enum SocksError {
     /// Another version, or another protocol.
     #[error("not SOCKS version 5")]
     Version,
-    /// The client doesn't offer the method that the listener wants.
-    #[error("the client doesn't offer to authenticate {}", match .0 {
-        Method::None => "by nothing",
-        Method::Password => "by user name and password",
-    })]
-    Method(Method),
-    /// Another version of the exchange of user name and password.
-    #[error("not version 1 of user name and password")]
-    PasswordVersion,
+    /// The client insists on authenticating.
+    #[error("the client doesn't offer to go without authentication")]
+    Method,
     /// A reserved byte that isn't zero.
     #[error("a reserved byte isn't zero")]
     Reserved,
@@ -58,25 +55,6 @@ impl SocksError {
             _ => Reply::General,
         }
     }
-}
-
-/// How clients authenticate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Method {
-    /// Not at all: nobody else can reach the listener.
-    None = 0,
-    /// By user name and password (RFC 1929).
-    Password = 2,
-}
-
-/// User name and password, as a client sent them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password {
-    /// The name.
-    pub user: Vec<u8>,
-    /// The password.
-    pub password: Vec<u8>,
 }
 
 /// What a client asks for.
@@ -148,41 +126,21 @@ fn push_address(out: &mut Vec<u8>, address: std::net::SocketAddr) {
     out.extend_from_slice(&address.port().to_be_bytes());
 }
 
-/// Reads the greeting: version and the methods offered, `wanted` among them.
+/// Reads the greeting: version and the methods offered, [`NO_METHOD`] among them.
 ///
 /// # Errors
 /// Another version, or other methods alone.
-pub fn greeting(bytes: &[u8], wanted: Method) -> Result<Read<()>, SocksError> {
+pub fn greeting(bytes: &[u8]) -> Result<Read<()>, SocksError> {
     match bytes {
         [] => Ok(Read::Partial),
         [5] => Ok(Read::Partial),
         [5, count, rest @ ..] => match rest.get(..usize::from(*count)) {
             None => Ok(Read::Partial),
-            Some(methods) if methods.contains(&(wanted as u8)) => Ok(Read::Whole((), 2 + methods.len())),
-            Some(_) => Err(SocksError::Method(wanted)),
+            Some(methods) if methods.contains(&NO_METHOD) => Ok(Read::Whole((), 2 + methods.len())),
+            Some(_) => Err(SocksError::Method),
         },
         _ => Err(SocksError::Version),
     }
-}
-
-/// Reads user name and password.
-///
-/// # Errors
-/// Another version.
-pub fn password(bytes: &[u8]) -> Result<Read<Password>, SocksError> {
-    let rest = match bytes {
-        [] => return Ok(Read::Partial),
-        [1, rest @ ..] => rest,
-        _ => return Err(SocksError::PasswordVersion),
-    };
-    let part = |bytes: &[u8]| -> Option<Vec<u8>> {
-        let (length, rest) = bytes.split_first()?;
-        rest.get(..usize::from(*length)).map(<[u8]>::to_vec)
-    };
-    let Some(user) = part(rest) else { return Ok(Read::Partial) };
-    let Some(password) = rest.get(1 + user.len()..).and_then(part) else { return Ok(Read::Partial) };
-    let length = 3 + user.len() + password.len();
-    Ok(Read::Whole(Password { user, password }, length))
 }
 
 /// Reads a request.
@@ -298,12 +256,12 @@ mod tests {
 
     #[test]
     fn px_04_other_versions_commands_and_types_are_refused_cleanly() {
-        assert_eq!(greeting(&[4, 1, 0, 80, 127, 0, 0, 1, 0], Method::None), Err(SocksError::Version));
-        assert_eq!(greeting(b"GET / HTTP/1.1\r\n", Method::None), Err(SocksError::Version));
-        assert_eq!(greeting(&[5, 1, 2], Method::None), Err(SocksError::Method(Method::None)));
-        assert_eq!(greeting(&[5, 0], Method::None), Err(SocksError::Method(Method::None)));
-        assert_eq!(greeting(&[5, 2, 0], Method::None), Ok(Read::Partial));
-        assert_eq!(greeting(&[5, 2, 2, 0], Method::None), Ok(Read::Whole((), 4)));
+        assert_eq!(greeting(&[4, 1, 0, 80, 127, 0, 0, 1, 0]), Err(SocksError::Version));
+        assert_eq!(greeting(b"GET / HTTP/1.1\r\n"), Err(SocksError::Version));
+        assert_eq!(greeting(&[5, 1, 2]), Err(SocksError::Method));
+        assert_eq!(greeting(&[5, 0]), Err(SocksError::Method));
+        assert_eq!(greeting(&[5, 2, 0]), Ok(Read::Partial));
+        assert_eq!(greeting(&[5, 2, 2, 0]), Ok(Read::Whole((), 4)));
         assert_eq!(request(&[5, 1, 0, 9, 0, 0]), Err(SocksError::AddressType(9)));
         assert_eq!(request(&[5, 1, 7, 1]), Err(SocksError::Reserved));
         let Ok(Read::Whole(bind, _)) = request(&[5, 2, 0, 1, 1, 2, 3, 4, 0, 80]) else { panic!() };
@@ -318,30 +276,11 @@ mod tests {
         assert_eq!(datagram(&[0, 0, 1, 1, 1, 2, 3, 4, 0, 53]), Err(SocksError::Fragment));
     }
 
-    #[test]
-    fn px_04_where_a_password_is_wanted_nothing_else_is_taken() {
-        assert_eq!(greeting(&[5, 1, 0], Method::Password), Err(SocksError::Method(Method::Password)));
-        assert_eq!(greeting(&[5, 2, 0, 2], Method::Password), Ok(Read::Whole((), 4)));
-        let given = [1, 2, b'm', b'e', 3, b'a', 0, b'c', 9];
-        let Ok(Read::Whole(read, 8)) = password(&given) else { panic!() };
-        assert_eq!((read.user.as_slice(), read.password.as_slice()), (b"me".as_slice(), b"a\0c".as_slice()));
-        for shorter in 0..8 {
-            assert!(matches!(password(&given[..shorter]), Ok(Read::Partial)), "{shorter}");
-        }
-        assert!(
-            matches!(password(&[1, 0, 0]), Ok(Read::Whole(Password { user, password }, 3)) if user.is_empty() && password.is_empty())
-        );
-        assert!(matches!(password(&[5, 1, 0]), Err(SocksError::PasswordVersion)));
-    }
-
     proptest! {
         #[test]
         fn no_bytes_panic_and_a_prefix_is_never_a_message(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = greeting(&bytes, Method::None);
+            let _ = greeting(&bytes);
             let _ = datagram(&bytes);
-            if let Ok(Read::Whole(_, length)) = password(&bytes) {
-                prop_assert!(length <= bytes.len());
-            }
             if let Ok(Read::Whole(read, length)) = request(&bytes) {
                 prop_assert!(length <= bytes.len());
                 for shorter in 0..length {

@@ -176,8 +176,8 @@ pub enum ProxyListeners {
     /// That of the sandbox's own network: the listeners are made there with it.
     #[default]
     Inside,
-    /// The machine's, which the sandbox shares: the proxy listens there already, and lets in who has the credential of
-    /// this run.
+    /// The machine's, which the sandbox shares: the proxy listens there already, and lets in the connections that the
+    /// broker makes for this run.
     Host,
 }
 

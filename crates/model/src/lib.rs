@@ -29,6 +29,7 @@ pub mod text;
 pub mod transparent;
 pub mod units;
 pub mod verdict;
+pub mod voucher;
 
 pub use action::Action;
 pub use confinement::Confinement;
@@ -47,3 +48,4 @@ pub use report::{Exit, Report};
 pub use requirements::Requirements;
 pub use settings::Settings;
 pub use verdict::{Decision, Verdict};
+pub use voucher::Voucher;

@@ -13,26 +13,20 @@ pub struct ProxyPlace<'a> {
     pub ca_file: Option<&'a str>,
     /// The same as a key store of Java.
     pub java_trust: Option<&'a str>,
-    /// `user:password` that the proxy wants, if others could reach its ports. Neither part needs an escape.
-    pub credential: Option<&'a str>,
     /// The program that connects `ssh` through the proxy, if it can be run inside.
     pub connector: Option<&'a str>,
 }
 
 /// What a variable's value is made from.
 enum Value {
-    /// `http://127.0.0.1:PORT`, with the credential.
+    /// `http://127.0.0.1:PORT`.
     Http,
     /// `socks5h://127.0.0.1:PORT`: names are resolved by the proxy. Left out without SOCKS.
     Socks,
-    /// `127.0.0.1:PORT` of the HTTP listener, with the credential.
+    /// `127.0.0.1:PORT` of the HTTP listener.
     HttpAddress,
     /// The port of the HTTP listener.
     HttpPort,
-    /// The credential's first part. Left out without one.
-    User,
-    /// The credential's second part. Left out without one.
-    Password,
     /// Always this.
     Fixed(&'static str),
     /// Properties of a Java machine.
@@ -83,8 +77,6 @@ const TABLE: &[(&str, Value, &str)] = &[
     ("CLOUDSDK_PROXY_TYPE", Value::Fixed("http"), "gcloud"),
     ("CLOUDSDK_PROXY_ADDRESS", Value::Fixed("127.0.0.1"), "gcloud"),
     ("CLOUDSDK_PROXY_PORT", Value::HttpPort, "gcloud"),
-    ("CLOUDSDK_PROXY_USERNAME", Value::User, "gcloud"),
-    ("CLOUDSDK_PROXY_PASSWORD", Value::Password, "gcloud"),
     ("JAVA_TOOL_OPTIONS", Value::Java, "gradle, maven and everything else on Java, which reads no proxy variables"),
     ("GIT_SSH_COMMAND", Value::Ssh, "git over ssh"),
     ("SSL_CERT_FILE", Value::CaFile, "OpenSSL, go, rustls, ruby"),
@@ -116,33 +108,17 @@ pub fn documented() -> impl Iterator<Item = (&'static str, &'static str)> {
 impl Value {
     fn text(&self, place: &ProxyPlace<'_>) -> Option<String> {
         let http = place.http_port;
-        let who = place.credential.map(|credential| format!("{credential}@")).unwrap_or_default();
-        let parts = place.credential.and_then(|credential| credential.split_once(':'));
         match self {
-            Self::Http => Some(format!("http://{who}127.0.0.1:{http}")),
-            Self::Socks => (place.socks_port != 0).then(|| format!("socks5h://{who}127.0.0.1:{}", place.socks_port)),
-            Self::HttpAddress => Some(format!("{who}127.0.0.1:{http}")),
+            Self::Http => Some(format!("http://127.0.0.1:{http}")),
+            Self::Socks => (place.socks_port != 0).then(|| format!("socks5h://127.0.0.1:{}", place.socks_port)),
+            Self::HttpAddress => Some(format!("127.0.0.1:{http}")),
             Self::HttpPort => Some(http.to_string()),
-            Self::User => parts.map(|(user, _)| user.to_owned()),
-            Self::Password => parts.map(|(_, password)| password.to_owned()),
             Self::Fixed(text) => Some((*text).to_owned()),
-            Self::Java => {
-                let who = |scheme: &str| match parts {
-                    Some((user, password)) => {
-                        format!(" -D{scheme}.proxyUser={user} -D{scheme}.proxyPassword={password}")
-                    }
-                    None => String::new(),
-                };
-                // A socket of both kinds reaches the proxy by an address that is refused where the network is the machine's.
-                let stack = if parts.is_some() { " -Djava.net.preferIPv4Stack=true" } else { "" };
-                Some(format!(
-                    "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={http}{} -Dhttps.proxyHost=127.0.0.1 \
-                     -Dhttps.proxyPort={http}{} -Dhttp.nonProxyHosts=localhost|127.*|[::1] {MAVEN}{stack}{}",
-                    who("http"),
-                    who("https"),
-                    place.java_trust.and_then(trust_store).unwrap_or_default(),
-                ))
-            }
+            Self::Java => Some(format!(
+                "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={http} -Dhttps.proxyHost=127.0.0.1 \
+                 -Dhttps.proxyPort={http} -Dhttp.nonProxyHosts=localhost|127.*|[::1] {MAVEN}{}",
+                place.java_trust.and_then(trust_store).unwrap_or_default(),
+            )),
             Self::Ssh => {
                 // A path that a shell would read otherwise is left out rather than quoted twice.
                 let plain = |path: &&str| path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+".contains(&b));
@@ -173,14 +149,7 @@ mod tests {
 
     #[test]
     fn names_stand_once_and_what_has_no_value_is_left_out() {
-        let bare = ProxyPlace {
-            http_port: 3128,
-            socks_port: 0,
-            ca_file: None,
-            java_trust: None,
-            credential: None,
-            connector: None,
-        };
+        let bare = ProxyPlace { http_port: 3128, socks_port: 0, ca_file: None, java_trust: None, connector: None };
         let set = variables(&bare);
         assert!(set.contains(&("https_proxy", "http://127.0.0.1:3128".to_owned())));
         assert!(!set.iter().any(|(name, _)| matches!(*name, "SOCKS_PROXY" | "SSL_CERT_FILE" | "GIT_SSH_COMMAND")));
@@ -188,22 +157,18 @@ mod tests {
             socks_port: 8081,
             ca_file: Some("/run/ca.pem"),
             java_trust: Some("/run/a b/ca.jks"),
-            credential: Some("ringfence:abc"),
             connector: Some("/usr/bin/ringfence"),
             ..bare
         };
         let set = variables(&full);
         assert_eq!(set.len(), TABLE.len());
         let has = |name, value: &str| set.contains(&(name, value.to_owned()));
-        assert!(has("https_proxy", "http://ringfence:abc@127.0.0.1:3128"));
-        assert!(has("SOCKS_PROXY", "socks5h://ringfence:abc@127.0.0.1:8081"));
-        assert!(has("CLOUDSDK_PROXY_PASSWORD", "abc"));
+        assert!(has("https_proxy", "http://127.0.0.1:3128"));
+        assert!(has("SOCKS_PROXY", "socks5h://127.0.0.1:8081"));
         let java =
             |set: &[(&str, String)]| set.iter().find(|(name, _)| *name == "JAVA_TOOL_OPTIONS").unwrap().1.clone();
         assert!(java(&set).ends_with(" '-Djavax.net.ssl.trustStore=/run/a b/ca.jks'"), "{}", java(&set));
         assert!(!java(&variables(&bare)).contains("trustStore"));
-        // An argument of `ssh` is everybody's to read: the connector has it from the variables.
-        assert!(!set.iter().any(|(name, value)| *name == "GIT_SSH_COMMAND" && value.contains("abc")));
         let mut names: Vec<_> = set.iter().map(|(name, _)| name).collect();
         names.sort();
         names.dedup();

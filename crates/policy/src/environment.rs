@@ -140,8 +140,7 @@ pub fn network_variables(wish: NetworkWish) -> Vec<(&'static str, String)> {
         .to_owned(),
     )];
     if let NetworkWish::Proxy { http_port, socks_port, .. } = wish {
-        let place =
-            ProxyPlace { http_port, socks_port, ca_file: None, java_trust: None, credential: None, connector: None };
+        let place = ProxyPlace { http_port, socks_port, ca_file: None, java_trust: None, connector: None };
         variables.extend(proxy_env::variables(&place));
     }
     variables

@@ -78,6 +78,6 @@ impl Session {
         cancel: Cancel,
     ) -> Task<Result<Report, PerformError>> {
         let session = Arc::clone(self);
-        start(move || session.perform_with(authorization, Flow { streams, cancel, on_start: None }))
+        start(move || session.perform_with(authorization, Flow { streams, cancel, ..Flow::default() }))
     }
 }

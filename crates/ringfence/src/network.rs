@@ -3,18 +3,18 @@
 use ringfence_config::Resolved;
 use ringfence_egress::ask::{Ask, Pending};
 use ringfence_egress::bridge::{Egress, Options, StartError};
-use ringfence_egress::credential::Credential;
 use ringfence_egress::event::{Event, Verdict};
 use ringfence_egress::intercept::Trusted;
 use ringfence_egress::proxy::{Limits, Speaks};
 use ringfence_egress::standalone::{Listen, RunError, Standalone};
+use ringfence_egress::voucher;
 use ringfence_model::confinement::{EnvVar, NetworkWish, ProxyListeners};
 use ringfence_model::domain::DomainPattern;
 use ringfence_model::event::What;
 use ringfence_model::network::{NetworkDecision, NetworkProtocol, NetworkRule};
 use ringfence_model::proxy_env::{self, ProxyPlace};
 use ringfence_model::text::Untrusted;
-use ringfence_model::{Confinement, Denial, DenialKind, Evidence, Origin, OsText, Settings};
+use ringfence_model::{Confinement, Denial, DenialKind, Evidence, Origin, OsText, Settings, Voucher};
 use ringfence_rules::RuleSet;
 use std::io::Write;
 #[cfg(target_os = "linux")]
@@ -43,9 +43,9 @@ pub enum NetworkError {
     /// The proxy can't start.
     #[error("the proxy can't be started, so there is no network")]
     Start(#[from] StartError),
-    /// There is no credential for listeners that others can reach.
-    #[error("make the credential of the proxy's listeners: the system gives no random bytes")]
-    Credential,
+    /// There is no voucher for listeners that others can reach.
+    #[error("make the voucher of the proxy's listeners: the system gives no random bytes")]
+    Voucher,
     /// The proxy can't run alone.
     #[error(transparent)]
     Alone(#[from] RunError),
@@ -79,7 +79,8 @@ pub struct Managed {
     egress: Mutex<Option<Egress>>,
     http_port: u16,
     socks_port: u16,
-    credential: Option<Credential>,
+    voucher: Voucher,
+    listens_on_host: bool,
     denials: Arc<Mutex<Vec<Denial>>>,
     certificates: Option<Certificates>,
 }
@@ -112,6 +113,7 @@ impl Managed {
         let NetworkWish::Proxy { http_port, socks_port, .. } = *wish else { return Ok(None) };
         let rules = network_rules(network.rules)?;
         let denials: Arc<Mutex<Vec<Denial>>> = Arc::default();
+        let voucher = voucher::make().map_err(|_| NetworkError::Voucher)?;
         let private = network.private.clone();
         let egress = Egress::start(Options { datagrams: false, ..options(network, &rules, &denials)? })?;
         let certificates = match egress.trusted() {
@@ -119,28 +121,34 @@ impl Managed {
             None => None,
         };
         let egress = Mutex::new(Some(egress));
-        Ok(Some(Self { egress, http_port, socks_port, credential: None, denials, certificates }))
+        Ok(Some(Self { egress, http_port, socks_port, voucher, listens_on_host: false, denials, certificates }))
+    }
+
+    /// What the command's connections begin with where the proxy listens on the machine's loopback. The command is to be
+    /// started with it: without it the proxy lets none of them in.
+    #[must_use]
+    pub fn voucher(&self) -> &Voucher {
+        &self.voucher
     }
 
     /// Listens on the machine's loopback, for a tier in which the sandbox shares the machine's network, and puts the ports
-    /// into the wish. Clients must show a credential of this run, which [`Managed::complete`] writes into the variables:
-    /// call it afterwards. Called again it changes nothing.
+    /// into the wish. Only connections that begin with [`Managed::voucher`] are let in. Call [`Managed::complete`]
+    /// afterwards. Called again it changes nothing.
     ///
     /// # Errors
     /// When it can't listen: the run must not start then.
     pub fn listen_on_host(&mut self, wish: &mut NetworkWish) -> Result<(), NetworkError> {
         let NetworkWish::Proxy { http_port, socks_port, listeners, .. } = wish else { return Ok(()) };
-        if self.credential.is_none() {
-            let credential = Credential::new().map_err(|_| NetworkError::Credential)?;
+        if !self.listens_on_host {
             if let Some(egress) = self.egress.get_mut().unwrap_or_else(PoisonError::into_inner) {
-                let http = egress.listen(Speaks::Http, &credential)?.port();
+                let http = egress.listen(Speaks::Http, &self.voucher)?.port();
                 let socks = match self.socks_port {
                     0 => 0,
-                    _ => egress.listen(Speaks::Socks5, &credential)?.port(),
+                    _ => egress.listen(Speaks::Socks5, &self.voucher)?.port(),
                 };
                 (self.http_port, self.socks_port) = (http, socks);
             }
-            self.credential = Some(credential);
+            self.listens_on_host = true;
         }
         (*http_port, *socks_port, *listeners) = (self.http_port, self.socks_port, ProxyListeners::Host);
         Ok(())
@@ -149,13 +157,11 @@ impl Managed {
     /// Adds to a confinement what programs need to find the proxy and to trust it.
     pub fn complete(&self, wish: &mut Confinement) {
         let connector = std::env::current_exe().ok();
-        let credential = self.credential.as_ref().map(Credential::userinfo);
         let place = ProxyPlace {
             http_port: self.http_port,
             socks_port: self.socks_port,
             ca_file: self.certificates.as_ref().and_then(|certificates| certificates.text.to_str()),
             java_trust: self.certificates.as_ref().and_then(|certificates| certificates.java.to_str()),
-            credential: credential.as_deref(),
             connector: connector.as_ref().and_then(|path| path.to_str()),
         };
         let placeholders = self.egress().as_ref().map(Egress::placeholders).unwrap_or_default();

@@ -489,7 +489,7 @@ fn a_run_can_be_cancelled_and_its_output_read() {
         });
     };
     let streams = Streams { stdin: Stdio::Null, stdout: Stdio::Piped, stderr: Stdio::Null, ..Streams::default() };
-    let flow = Flow { streams, cancel: cancel.clone(), on_start: Some(Box::new(on_start)) };
+    let flow = Flow { streams, cancel: cancel.clone(), on_start: Some(Box::new(on_start)), ..Flow::default() };
     match session.perform_with(authorization, flow) {
         Ok(report) => assert_ne!(report.exit, Some(Exit::Code(0))),
         Err(PerformError::Unenforceable(why)) => println!("SKIPPED: cancel: {why:?}"),

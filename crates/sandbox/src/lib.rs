@@ -46,6 +46,13 @@ pub use run::{Command, Inlet, Outcome, Signals, Stdio};
 #[cfg(windows)]
 pub use windows::Sandbox;
 
+/// Gives this process a name in the table of processes, whatever its file is called (`PR_SET_NAME`: at most 15 bytes). For its
+/// first thread.
+#[cfg(target_os = "linux")]
+pub fn take_name(name: &std::ffi::CStr) {
+    let _ = rustix::thread::set_name(name);
+}
+
 /// Owner and access list of an opened file in text form (SDDL): what whoever reads files that constrain judges by.
 #[cfg(windows)]
 pub fn security_descriptor(file: &std::fs::File) -> std::io::Result<String> {

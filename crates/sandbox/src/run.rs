@@ -3,7 +3,7 @@
 use crate::enforced::Enforced;
 use crate::plan::Plan;
 use ringfence_model::report::{Exit, NotHeld};
-use ringfence_model::{Denial, OsText, Tier};
+use ringfence_model::{Denial, OsText, Tier, Voucher};
 use std::time::Duration;
 
 /// What to run in a prepared sandbox.
@@ -19,6 +19,9 @@ pub struct Command {
     pub stderr: Stdio,
     /// What happens to signals that the supervisor gets.
     pub signals: Signals,
+    /// What its connections to a proxy on the machine's loopback begin with: the broker says it for the command, which never
+    /// has it. Where the proxy listens inside, nobody is asked for it.
+    pub voucher: Option<Voucher>,
 }
 
 impl Command {
@@ -30,6 +33,7 @@ impl Command {
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
             signals: Signals::Leave,
+            voucher: None,
         }
     }
 
@@ -43,6 +47,7 @@ impl Command {
             stdout: self.stdout.again()?,
             stderr: self.stderr.again()?,
             signals: self.signals,
+            voucher: self.voucher.clone(),
         })
     }
 }

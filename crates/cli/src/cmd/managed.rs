@@ -2,7 +2,7 @@
 
 use crate::out::Failure;
 use crate::start::Ready;
-use ringfence_model::{Confinement, Denial};
+use ringfence_model::{Confinement, Denial, Voucher};
 use ringfence_sandbox::StartError;
 
 #[cfg(feature = "proxy")]
@@ -58,6 +58,18 @@ pub fn share(network: Option<&mut Managed>, own: &Confinement) -> Result<Confine
 #[cfg(not(feature = "proxy"))]
 pub fn share(_: Option<&mut Managed>, own: &Confinement) -> Result<Confinement, Failure> {
     Ok(own.clone())
+}
+
+/// What the command's connections begin with where the proxy listens on the machine's loopback.
+#[cfg(feature = "proxy")]
+pub fn voucher(network: Option<&Managed>) -> Option<Voucher> {
+    network.map(|network| network.voucher().clone())
+}
+
+/// Nothing to begin with.
+#[cfg(not(feature = "proxy"))]
+pub fn voucher(_: Option<&Managed>) -> Option<Voucher> {
+    None
 }
 
 /// A run that needs the proxy is refused in a build without it.

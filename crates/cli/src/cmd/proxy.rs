@@ -154,7 +154,7 @@ fn credential(via: SocketAddr) -> Option<String> {
     let value = std::env::var("HTTPS_PROXY").ok()?;
     let (userinfo, address) = value.strip_prefix("http://")?.rsplit_once('@')?;
     let same = address.trim_end_matches('/').parse() == Ok(via);
-    same.then(|| ringfence::network::egress::credential::basic(userinfo))
+    same.then(|| ringfence::network::egress::proxy::basic(userinfo))
 }
 
 /// Copies until the end, flushing as it goes.

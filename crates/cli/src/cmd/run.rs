@@ -31,6 +31,7 @@ pub fn sandbox(args: &RunArgs, mut ahead: Option<Ahead>) -> Result<ExitCode, Fai
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let mut command = Command::new(argv.iter().cloned());
     command.signals = Signals::Forward;
+    command.voucher = managed::voucher(network.borrow().as_ref());
     let started = wishes.start(plan, command, |sandbox, command| {
         let mut running = sandbox.spawn_ahead(ahead.take(), command, None)?;
         managed::serve(network.borrow().as_ref(), &mut running)?;

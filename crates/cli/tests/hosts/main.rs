@@ -201,6 +201,37 @@ fn a_host_without_proc_is_refused_with_the_fix() {
 }
 
 #[test]
+fn proc_04_a_second_mount_of_proc_shows_nothing_of_processes_outside() {
+    let test = "proc_04_a_second_mount_of_proc_shows_nothing_of_processes_outside";
+    let Some(launcher) = own_host(test, "-Um").filter(|_| have(test, "setpriv")) else { return };
+    let host = Host::new();
+    // As every process of an ordinary user.
+    let plain = "env SECRET=of-outside setpriv --bounding-set -all --inh-caps -all";
+    // A directory that is called by a number, as a process could be.
+    std::fs::create_dir_all(host.place.path("out/2/proc")).unwrap();
+    let other = host.place.path("out/2/proc").display().to_string();
+    let denied = format!("deny_read=[\"{}/**/*.pem\"]", host.place.path("ws").display());
+    let acts = format!(
+        "echo tier=$RINGFENCE_SANDBOX; read outside < outside; for proc in /proc {other}; do \
+         cat $proc/$outside/environ $proc/$outside/root/etc/hostname $proc/$outside/cwd/outside; done; \
+         head -c 5 {other}/version; cat /proc/self/environ | tr '\\0' '\\n' | grep -c ^HOME="
+    );
+    let change = format!("mount --rbind /proc {other} && {{ {plain} sleep 60 & echo $! > outside; }}");
+    let script = format!("{change} && {{ \"$@\"; status=$?; kill $!; exit $status; }}");
+    let shell: Vec<&str> = launcher.iter().copied().chain(["sh", "-c", script.as_str(), "sh"]).collect();
+    for more in ["linux.backend=\"namespaces\"", "linux.backend=\"landlock\""] {
+        // Only with a pattern, every open is the broker's.
+        for denied in [denied.as_str(), "deny_read=[]"] {
+            let arguments =
+                ["sandbox", "-s", "workspace-write", "-c", more, "-c", denied, "--", "sh", "-c", acts.as_str()];
+            let ran = host.run_with(&shell, &arguments).ends(0);
+            assert!(!ran.out.contains("of-outside"), "{more}, {denied}:\n{}", ran.out);
+            assert!(ran.out.ends_with("Linux1\n"), "{more}, {denied}:\n{}\n{}", ran.out, ran.err);
+        }
+    }
+}
+
+#[test]
 fn a_temporary_directory_that_runs_nothing_is_fine() {
     let test = "a_temporary_directory_that_runs_nothing_is_fine";
     let Some(launcher) = own_host(test, "-Um") else { return };

@@ -25,15 +25,14 @@ fn clients_of_every_day_work_through_the_proxy() {
 }
 
 #[test]
-fn clients_of_every_day_show_the_credential_where_the_sandbox_shares_the_machines_network() {
-    let test = "clients_of_every_day_show_the_credential_where_the_sandbox_shares_the_machines_network";
+fn clients_of_every_day_work_where_the_sandbox_shares_the_machines_network() {
+    let test = "clients_of_every_day_work_where_the_sandbox_shares_the_machines_network";
     let Some(mut world) = World::with(test, false, "[linux]\nbackend = \"landlock\"\n") else { return };
     let ran = world.inside("true");
     if ran.status == 125 {
         return skip(test, ran.err.lines().next().unwrap_or("the landlock tier can't be had here"));
     }
     world.with_clients(test);
-    world.with_javas_own = false;
     clients(test, &world, "");
 }
 
@@ -78,11 +77,9 @@ enum Needs {
     NodeFrom(u32, u32),
     /// A program on Java, with Java's compiler.
     Java(&'static str),
-    /// One that takes no user name and password for a proxy from anywhere that a sandbox could put them.
-    JavasOwn(&'static str),
 }
 
-use Needs::{Java, JavasOwn, Module, Node, NodeFrom, Program};
+use Needs::{Java, Module, Node, NodeFrom, Program};
 
 /// A client: what it needs, its name, its line of shell, and the last line that it prints.
 type Client = (Needs, &'static str, &'static str, &'static str);
@@ -152,7 +149,7 @@ const CLIENTS: &[Client] = &[
     (Module("aiohttp"), "aiohttp", "python3 aio.py", "hello from afar, and a message"),
     (Module("websockets"), "websockets", "python3 ws.py ws", "a message, 70000 bytes"),
     (Module("websockets"), "websockets, TLS", "python3 ws.py wss", "a message, 70000 bytes"),
-    (JavasOwn("java"), "Java", "java -Djava.io.tmpdir=$PWD Get.java 2>&1 | grep -v Picked", "hello from afar"),
+    (Java("java"), "Java", "java -Djava.io.tmpdir=$PWD Get.java 2>&1 | grep -v Picked", "hello from afar"),
     (
         Program("go"),
         "go",
@@ -161,7 +158,7 @@ const CLIENTS: &[Client] = &[
         "4",
     ),
     (
-        JavasOwn("mvn"),
+        Java("mvn"),
         "maven",
         "cd maven && mvn -B -q -s settings.xml -Dmaven.repo.local=$PWD/local test:say-maven-plugin:1.0:say 2>&1 \
          | sed 's/\\x1b\\[[0-9]*m//g'",
@@ -256,12 +253,6 @@ impl Needs {
                 is_new && world.with_node
             }
             Java(program) => have(test, program) && world.with_java,
-            JavasOwn(program) => {
-                if !world.with_javas_own {
-                    skip(test, &format!("`{program}` has no credential to show"));
-                }
-                world.with_javas_own && have(test, program) && world.with_java
-            }
         }
     }
 }

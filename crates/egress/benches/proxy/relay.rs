@@ -1,12 +1,15 @@
 //! The least that a relay can do: one thread, one wait for everything that is ready, one read and one write for each part
-//! of it. It judges nothing, and knows one destination.
+//! of it. What comes in bulk never leaves the kernel (`splice(2)`). It judges nothing, and knows one destination.
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
 const LISTENER: u64 = u64::MAX;
+const PIPE: usize = 1 << 20;
 
 /// One side of a tunnel.
 struct Side {
@@ -14,6 +17,16 @@ struct Side {
     /// Read from it and not yet written to the other.
     rest: Vec<u8>,
     ended: bool,
+    /// What it sends in bulk goes through it.
+    pipe: Option<(OwnedFd, OwnedFd)>,
+    /// Bytes in the pipe.
+    held: usize,
+}
+
+impl Side {
+    fn has_rest(&self) -> bool {
+        !self.rest.is_empty() || self.held > 0
+    }
 }
 
 /// Serves until it is killed; says first where it listens.
@@ -64,7 +77,7 @@ fn begin(poll: &OwnedFd, tunnels: &mut Vec<Option<[Side; 2]>>, mut client: TcpSt
         stream.set_nodelay(true).unwrap();
         let data = EventData::new_u64((place * 2 + index) as u64);
         epoll::add(poll, &stream, data, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET).unwrap();
-        Side { stream, rest: Vec::new(), ended: false }
+        Side { stream, rest: Vec::new(), ended: false, pipe: None, held: 0 }
     };
     let sides = [(0, client), (1, server)].map(side);
     match tunnels.get_mut(place) {
@@ -78,8 +91,8 @@ fn turn(tunnels: &mut [Option<[Side; 2]>], token: usize, ends: bool, buffer: &mu
     let (place, index) = (token / 2, token % 2);
     let Some(sides) = tunnels.get_mut(place).and_then(Option::as_mut) else { return };
     let alive =
-        pass(sides, index, ends, buffer) && (sides[1 - index].rest.is_empty() || pass(sides, 1 - index, true, buffer));
-    if !alive || sides.iter().all(|side| side.ended && side.rest.is_empty()) {
+        pass(sides, index, ends, buffer) && (!sides[1 - index].has_rest() || pass(sides, 1 - index, true, buffer));
+    if !alive || sides.iter().all(|side| side.ended && !side.has_rest()) {
         tunnels[place] = None;
     }
 }
@@ -96,8 +109,30 @@ fn pass(sides: &mut [Side; 2], index: usize, ends: bool, buffer: &mut [u8]) -> b
                 Err(_) => return false,
             }
         }
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        if let Some((out, _)) = &from.pipe {
+            while from.held > 0 {
+                match splice(out, None, &to.stream, None, from.held, flags) {
+                    Ok(count) => from.held -= count,
+                    Err(Errno::AGAIN) => return true,
+                    Err(_) => return false,
+                }
+            }
+        }
         if from.ended {
             return true;
+        }
+        if let Some((_, into)) = &from.pipe {
+            match splice(&from.stream, None, into, None, PIPE, flags) {
+                Ok(0) => {
+                    from.ended = true;
+                    let _ = to.stream.shutdown(Shutdown::Write);
+                }
+                Ok(count) => from.held = count,
+                Err(Errno::AGAIN) => return true,
+                Err(_) => return false,
+            }
+            continue;
         }
         match from.stream.read(buffer) {
             Ok(0) => {
@@ -112,6 +147,11 @@ fn pass(sides: &mut [Side; 2], index: usize, ends: bool, buffer: &mut [u8]) -> b
                     Err(_) => return false,
                 };
                 from.rest.extend_from_slice(&buffer[written..count]);
+                if count == buffer.len() {
+                    let (out, into) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+                    let _ = fcntl_setpipe_size(&into, PIPE);
+                    from.pipe = Some((out, into));
+                }
                 // A part that didn't fill the buffer was all there was: an event tells when there is more.
                 if count < buffer.len() && from.rest.is_empty() && !ends {
                     return true;

@@ -1,6 +1,7 @@
 //! A refusal as the client and the journal see it: which rule, where it stands, what would allow it.
 
 use super::{Decision, MethodFault, PathFault};
+use crate::address::Kind;
 use crate::host::Target;
 use ringfence_model::Origin;
 use serde::Serialize;
@@ -79,7 +80,7 @@ impl Refusal {
                 format!("it is no public destination ({}, {source})", kind.name()),
                 "local and private destinations".to_owned(),
                 "built in: address table".to_owned(),
-                if kind.is_local() { vec![literal_grant(target)] } else { Vec::new() },
+                if kind == Kind::Metadata { Vec::new() } else { vec![literal_grant(target)] },
             ),
             Decision::NotManaged { origin, ignored } => (
                 Code::BlockedByAllowlist,
@@ -117,6 +118,10 @@ impl Refusal {
         let mut refusal = Self::of_decision(target, decision, None);
         if !matches!(target.host, crate::host::Host::Address(_)) {
             refusal.text = format!("it leads to {address}: {}", refusal.text);
+            // The record of a run names the rule, not the text: which address it was is what its reader has to know.
+            if refusal.error == Code::BlockedByPolicy {
+                refusal.rule = format!("{} (it leads to {address})", refusal.rule);
+            }
             if !refusal.allow_with.is_empty() {
                 let literal = Target { host: crate::host::Host::Address(address), port: target.port };
                 refusal.allow_with = vec![literal_grant(&literal)];

@@ -193,6 +193,27 @@ fn a_refusal_names_the_smallest_grant() {
 }
 
 #[test]
+fn a_refused_address_of_a_name_is_named_with_the_entry_that_opens_it() {
+    let at = target("a.example.com");
+    let settings = network(&["a.example.com"], &[]);
+    for (address, grant) in [
+        ("10.0.0.1", Some("[network.domains] \"10.0.0.1\" = \"allow\"")),
+        ("203.0.113.80", Some("[network.domains] \"203.0.113.80\" = \"allow\"")),
+        ("169.254.169.254", None),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        let shut = policy(&settings);
+        let decision = shut.judge_address(&at, address, false, NetworkProtocol::Https).unwrap_err();
+        let refusal = Refusal::of_address(&at, address, decision);
+        assert_eq!(refusal.rule, format!("local and private destinations (it leads to {address})"));
+        assert_eq!(refusal.allow_with, grant.into_iter().collect::<Vec<_>>());
+        // What it says would allow it does.
+        let open = policy(&network(&["a.example.com", &address.to_string()], &[]));
+        assert!(open.judge_address(&at, address, false, NetworkProtocol::Https).is_ok());
+    }
+}
+
+#[test]
 fn presets_are_in_force_by_name() {
     let mut settings = network(&[], &[]);
     settings.managed.presets.push(sourced("common-dependencies".to_owned()));

@@ -4,7 +4,7 @@ use super::phases::{Failure, Stop};
 use crate::policy::Refusal;
 use crate::resolve::ResolveError;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
@@ -46,14 +46,15 @@ pub(crate) fn malformed(why: &str) -> Response<Body> {
     answer(StatusCode::BAD_REQUEST, "malformed-request", json("malformed-request", why), After::Close)
 }
 
-/// 407: the client must show the listener's credential.
-pub(crate) fn unauthenticated(after: After) -> Response<Body> {
-    let why = "this proxy serves one sandbox, whose proxy variables hold its user name and password";
-    let mut response =
-        answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "unauthenticated", json("unauthenticated", why), after);
-    let challenge = HeaderValue::from_static("Basic realm=\"ringfence\"");
-    response.headers_mut().insert(PROXY_AUTHENTICATE, challenge);
-    response
+/// 403 for a connection that isn't the sandbox's, whatever it asked for. As text: no request was read.
+pub(crate) fn strange() -> String {
+    let why = "this proxy serves the commands of one run alone, and none of them made this connection";
+    let body = json("another-run", why) + "\n";
+    let length = body.len();
+    format!(
+        "HTTP/1.1 403 Forbidden\r\n{X_PROXY_ERROR}: another-run\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
 
 /// 502 or 504.

@@ -3,7 +3,6 @@
 use super::answer::{self, Body};
 use super::{Visit, connect, forward};
 use crate::gate::{Fault, Gate, MAX_HEAD, MAX_HEADERS, STAND_IN_HOST};
-use http::header::PROXY_AUTHORIZATION;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -45,32 +44,11 @@ async fn handle(client: Arc<forward::Client>, fault: &Fault, request: Request<In
     {
         return malformed(&client.visit, "", why);
     }
-    if let Some(credential) = &client.visit.credential
-        && !request.headers().get(PROXY_AUTHORIZATION).is_some_and(|given| credential.admits_basic(given))
-    {
-        return unauthenticated(&client.visit, &request);
-    }
     if request.method() == Method::CONNECT {
         connect::serve(&client.visit, request).await
     } else {
         forward::plain(&client, fault, request).await
     }
-}
-
-/// Records and answers a client that didn't show the listener's credential. Nothing it asked for is looked at.
-fn unauthenticated<B>(visit: &Visit, request: &Request<B>) -> Response<Body> {
-    let host = request.uri().host().map(ringfence_model::text::escape).unwrap_or_default();
-    let (protocol, after) = match *request.method() {
-        // Its client may have sent bytes for the tunnel already.
-        Method::CONNECT => (NetworkProtocol::Https, answer::After::Close),
-        _ => (NetworkProtocol::Http, answer::After::Keep),
-    };
-    let port = request.uri().port_u16().unwrap_or(0);
-    let mut record = visit.proxy.recorder.open_text(&visit.session.name, protocol, host, port);
-    record.event.method = Some(request.method().to_string());
-    record.unauthenticated();
-    record.event.status = Some(407);
-    answer::unauthenticated(after)
 }
 
 /// Records and answers what can't be judged.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! *Accept* bounds the number of connections per sandbox. *Identify*: a listener belongs to one [`Session`]; where
-//! others can reach it, the client shows a [`Credential`] before anything is parsed any further. *Parse* is
+//! others can reach it, a connection begins with a [voucher](ringfence_model::Voucher), before anything is parsed. *Parse* is
 //! strict ([`crate::gate`], [`crate::socks`], [`crate::host`]). *Decide* is pure, or asks. *Resolve and pin* looks the
 //! name up once and judges every address; *connect* can only be called with what was pinned. *Record* happens when the
 //! record is dropped.
@@ -16,6 +16,7 @@
 pub(crate) mod answer;
 mod body;
 mod connect;
+mod door;
 mod forward;
 mod http;
 pub(crate) mod phases;
@@ -31,19 +32,18 @@ pub(crate) mod way;
 
 pub(crate) use answer::Body;
 pub(crate) use connect::note;
+pub use door::{Door, Speaks};
 pub(crate) use http::{malformed, server};
 pub(crate) use phases::{Failure, Pinned, Stop};
 pub use session::{Limits, Session, SessionOptions};
 pub(crate) use upgrade::finish;
-pub use upstream::{UpstreamError, UpstreamProxy};
+pub use upstream::{UpstreamError, UpstreamProxy, basic};
 
-use crate::credential::Credential;
 use crate::event::{Metrics, Recorder, Sink};
 use crate::resolve::{OwnAddresses, Resolve};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What all sandboxes share: resolver, records, the way out.
@@ -58,30 +58,6 @@ pub struct Proxy {
     pub(crate) pseudonym: String,
     #[cfg(test)]
     pub(crate) reroute: std::sync::Mutex<std::collections::HashMap<std::net::IpAddr, std::net::IpAddr>>,
-}
-
-/// What a listener speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaks {
-    /// HTTP/1.1 proxy requests.
-    Http,
-    /// SOCKS5.
-    Socks5,
-}
-
-/// How connections are taken from a listener.
-#[derive(Debug, Clone)]
-pub struct Door {
-    /// What it speaks.
-    pub speaks: Speaks,
-    /// What every client must show first. None where only one sandbox can reach the listener.
-    pub credential: Option<Credential>,
-}
-
-impl From<Speaks> for Door {
-    fn from(speaks: Speaks) -> Self {
-        Self { speaks, credential: None }
-    }
 }
 
 impl Proxy {
@@ -109,32 +85,6 @@ impl Proxy {
         Arc::clone(&self.recorder.metrics)
     }
 
-    /// Serves connections of one sandbox until its session is closed or the task is dropped.
-    pub async fn serve(self: Arc<Self>, session: Arc<Session>, listener: TcpListener, door: impl Into<Door>) {
-        let Door { speaks, credential } = door.into();
-        let credential = credential.map(Arc::new);
-        let mut tasks = tokio::task::JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                Some(_) = tasks.join_next() => continue,
-                () = session.until_closed() => return,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    if let Some(mut visit) = self.admit(&session) {
-                        visit.credential.clone_from(&credential);
-                        let _ = stream.set_nodelay(true);
-                        // Boxed here, it is moved once rather than with every layer around it.
-                        tasks.spawn(Box::pin(visit.run(stream, speaks)));
-                    }
-                }
-                // Out of descriptors, or the connection is gone already: neither is a reason to stop.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
     /// Accept: bounds connections per sandbox. One too many is closed at once.
     pub(crate) fn admit(self: &Arc<Self>, session: &Arc<Session>) -> Option<Visit> {
         let metrics = &self.recorder.metrics;
@@ -146,7 +96,7 @@ impl Proxy {
         metrics.open.fetch_add(1, Relaxed);
         let open = Open { metrics: Arc::clone(metrics), _permit: permit };
         let (proxy, session) = (Arc::clone(self), Arc::clone(session));
-        Some(Visit { proxy, session, credential: None, _open: Arc::new(open) })
+        Some(Visit { proxy, session, _open: Arc::new(open) })
     }
 }
 
@@ -155,8 +105,6 @@ impl Proxy {
 pub(crate) struct Visit {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) session: Arc<Session>,
-    /// What its client must show before anything is done for it.
-    pub(crate) credential: Option<Arc<Credential>>,
     /// Held while anything of the connection lives, also a tunnel that grew out of it.
     pub(crate) _open: Arc<Open>,
 }

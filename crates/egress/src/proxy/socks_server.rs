@@ -3,10 +3,9 @@
 use super::connect::note;
 use super::phases::{Failure, Stop};
 use super::{Visit, udp, way};
-use crate::credential::Credential;
 use crate::host::Target;
 use crate::resolve::ResolveError;
-use crate::socks::{self, Command, Method, Read, Reply, SocksError};
+use crate::socks::{self, Command, Read, Reply, SocksError};
 use ringfence_model::network::NetworkProtocol;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,31 +13,20 @@ use tokio::net::TcpStream;
 
 /// Longest message of the handshake.
 const MAX_MESSAGE: usize = 600;
-/// Version of the exchange of user name and password (RFC 1929).
-const PASSWORD_VERSION: u8 = 1;
 
 /// Serves one client connection.
 pub(crate) async fn serve(visit: Visit, mut stream: TcpStream) {
     let limit = visit.session.limits.head;
-    match tokio::time::timeout(limit, handshake(&mut stream, visit.credential.as_deref())).await {
+    match tokio::time::timeout(limit, handshake(&mut stream)).await {
         Ok(Ok(Some((request, early)))) => answer(visit, stream, request, early).await,
         Ok(Ok(None) | Err(Unread::Io)) | Err(_) => {}
-        Ok(Err(Unread::Unknown)) => {
-            let recorder = &visit.proxy.recorder;
-            recorder.open_text(&visit.session.name, NetworkProtocol::Socks5Tcp, String::new(), 0).unauthenticated();
-            let _ = stream.write_all(&[PASSWORD_VERSION, 1]).await;
-            let _ = stream.shutdown().await;
-        }
         Ok(Err(Unread::Socks(error))) => {
             let recorder = &visit.proxy.recorder;
             let mut record = recorder.open_text(&visit.session.name, NetworkProtocol::Socks5Tcp, String::new(), 0);
-            match error {
-                SocksError::Method(Method::Password) => record.unauthenticated(),
-                _ => record.malformed(&error.to_string()),
-            }
+            record.malformed(&error.to_string());
             let reply = match error {
-                SocksError::Method(_) => vec![5, 0xff],
-                SocksError::Version | SocksError::PasswordVersion => Vec::new(),
+                SocksError::Method => vec![5, 0xff],
+                SocksError::Version => Vec::new(),
                 other => other.reply().bytes(None),
             };
             let _ = stream.write_all(&reply).await;
@@ -50,8 +38,6 @@ pub(crate) async fn serve(visit: Visit, mut stream: TcpStream) {
 enum Unread {
     Io,
     Socks(SocksError),
-    /// The client didn't show the listener's credential.
-    Unknown,
 }
 
 impl From<io::Error> for Unread {
@@ -66,25 +52,12 @@ impl From<SocksError> for Unread {
     }
 }
 
-/// Reads greeting, credential if there is one to show, and request. What the client sent beyond them belongs to the tunnel.
-async fn handshake(
-    stream: &mut TcpStream,
-    credential: Option<&Credential>,
-) -> Result<Option<(socks::Request, Vec<u8>)>, Unread> {
+/// Reads greeting and request. What the client sent beyond them belongs to the tunnel.
+async fn handshake(stream: &mut TcpStream) -> Result<Option<(socks::Request, Vec<u8>)>, Unread> {
     let mut buffer = Vec::new();
-    let method = if credential.is_some() { Method::Password } else { Method::None };
-    let greeting = |bytes: &[u8]| socks::greeting(bytes, method);
-    let Some(((), length)) = message(stream, &mut buffer, greeting).await? else { return Ok(None) };
+    let Some(((), length)) = message(stream, &mut buffer, socks::greeting).await? else { return Ok(None) };
     buffer.drain(..length);
-    stream.write_all(&[5, method as u8]).await?;
-    if let Some(credential) = credential {
-        let Some((given, length)) = message(stream, &mut buffer, socks::password).await? else { return Ok(None) };
-        buffer.drain(..length);
-        if !credential.admits(&given.user, &given.password) {
-            return Err(Unread::Unknown);
-        }
-        stream.write_all(&[PASSWORD_VERSION, 0]).await?;
-    }
+    stream.write_all(&[5, socks::NO_METHOD]).await?;
     let Some((request, length)) = message(stream, &mut buffer, socks::request).await? else { return Ok(None) };
     buffer.drain(..length);
     Ok(Some((request, buffer)))

@@ -2,6 +2,7 @@
 
 use super::Proxy;
 use crate::host::{HostError, Target};
+use crate::text::{base64, percent_decode};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
@@ -57,7 +58,7 @@ impl UpstreamProxy {
         };
         let target = Target::parse(authority, Some(80)).map_err(UpstreamError::Address)?;
         let authorization = user.and_then(|user| {
-            let basic = crate::credential::basic(user);
+            let basic = basic(user);
             let mut value = http::HeaderValue::try_from(format!("Basic {basic}")).ok()?;
             value.set_sensitive(true);
             Some(value)
@@ -114,4 +115,10 @@ impl UpstreamProxy {
     pub(crate) fn authorization(&self) -> Option<&http::HeaderValue> {
         self.authorization.as_ref()
     }
+}
+
+/// What stands after `Basic` in a header, for the user information of a proxy's address.
+#[must_use]
+pub fn basic(userinfo: &str) -> String {
+    base64(&percent_decode(userinfo))
 }

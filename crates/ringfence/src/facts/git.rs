@@ -68,7 +68,7 @@ fn entry_facts(
     seen: &mut BTreeSet<(AbsPath, AbsPath)>,
 ) {
     let Ok(meta) = std::fs::symlink_metadata(entry.as_path()) else { return };
-    let entry_kind = kind(&meta);
+    let entry_kind = kind(meta.file_type());
     let mut dirs: Vec<(AbsPath, bool)> = Vec::new();
     let mut files: Vec<(PathBuf, PathBuf)> = Vec::new();
     let here = entry.parent().unwrap_or_else(AbsPath::root).into_path_buf();
@@ -143,7 +143,7 @@ fn facts(
         .flatten()
         .flatten()
         .take(4096)
-        .filter_map(|item| Some((OsText::new(item.file_name()), kind(&item.path().symlink_metadata().ok()?))))
+        .filter_map(|item| Some((OsText::new(item.file_name()), kind(item.file_type().ok()?))))
         .collect();
     present.sort();
     let work_tree = entry.parent().unwrap_or_else(AbsPath::root);

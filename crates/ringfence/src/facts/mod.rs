@@ -4,17 +4,19 @@
 //! never walks a tree, so start-up doesn't grow with the workspace. Nothing is started to find out.
 
 mod git;
+mod listing;
+mod look;
 mod mounts;
 pub mod program;
 
 pub(crate) use git::git_runs;
 
+use look::Look;
 use ringfence_model::facts::{FileId, FileKind, NameFacts, RootFacts};
 use ringfence_model::settings::RootRequest;
 use ringfence_model::{AbsPath, OsText, Settings, Sourced, WorldFacts};
 use ringfence_policy::protected;
 use ringfence_policy::roots::{Surroundings, requests};
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -179,7 +181,10 @@ pub fn gather(
 }
 
 fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request: RootRequest) -> RootFacts {
-    let Some(path) = resolve(request.path.value.as_path()).ok() else {
+    let asked = &request.path.value;
+    let known = [Some(&around.cwd), around.tmpdir.as_ref(), around.slash_tmp.as_ref()].contains(&Some(asked));
+    let path = if known { Some(asked.clone()) } else { resolve(asked.as_path()).ok() };
+    let Some(path) = path else {
         return RootFacts { requested: request.path, resolved: None, names: Vec::new(), git: Vec::new() };
     };
     let Some(id) = std::fs::metadata(path.as_path()).ok().filter(std::fs::Metadata::is_dir).map(|meta| file_id(&meta))
@@ -187,55 +192,12 @@ fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request
         return RootFacts { requested: request.path, resolved: None, names: Vec::new(), git: Vec::new() };
     };
     let names = protected::names_under(&path, start.home.as_ref(), settings);
-    let mut look = Look { root: &path, seen: HashMap::new() };
-    let mut facts: Vec<_> = names.iter().map(|name| look.at(Path::new(name.name.as_os_str()))).collect();
+    let mut look = Look::at(&path);
+    let mut facts: Vec<_> = names.iter().map(|name| look.for_name(Path::new(name.name.as_os_str()))).collect();
     facts.sort_by(|a: &NameFacts, b: &NameFacts| a.name.cmp(&b.name));
     facts.dedup();
     let git = git::of_root(&path, path == around.cwd, start.home.as_ref());
     RootFacts { requested: request.path, resolved: Some((path, id)), names: facts, git }
-}
-
-/// Looks at names below a root, at each place once: protected names repeat their directories.
-struct Look<'root> {
-    root: &'root AbsPath,
-    seen: HashMap<PathBuf, Option<FileKind>>,
-}
-
-impl Look<'_> {
-    /// What is at `name`, or the symbolic link on the way to it.
-    fn at(&mut self, name: &Path) -> NameFacts {
-        let mut on_the_way = PathBuf::new();
-        let mut parts = name.components().peekable();
-        while let Some(part) = parts.next() {
-            on_the_way.push(part);
-            let last = parts.peek().is_none();
-            match self.kind(&on_the_way) {
-                Some(FileKind::Symlink) => {
-                    let target = self.root.join(&on_the_way).ok().and_then(|path| resolve(path.as_path()).ok());
-                    // A directory that holds the name may be reached through a link: both the link and what it leads to
-                    // count.
-                    let target =
-                        if last { target } else { target.and_then(|dir| dir.join(parts.collect::<PathBuf>()).ok()) };
-                    let name = OsText::new(on_the_way.as_os_str());
-                    return NameFacts { name, found: Some(FileKind::Symlink), target };
-                }
-                found if last => return NameFacts { name: OsText::new(name.as_os_str()), found, target: None },
-                // Nothing lies below what isn't there.
-                None => break,
-                Some(_) => {}
-            }
-        }
-        NameFacts { name: OsText::new(name.as_os_str()), found: None, target: None }
-    }
-
-    fn kind(&mut self, name: &Path) -> Option<FileKind> {
-        if let Some(known) = self.seen.get(name) {
-            return *known;
-        }
-        let found = std::fs::symlink_metadata(self.root.as_path().join(name)).ok().map(|meta| kind(&meta));
-        self.seen.insert(name.to_path_buf(), found);
-        found
-    }
 }
 
 /// Resolves `path` through symbolic links. Every component must exist.
@@ -295,8 +257,7 @@ pub(crate) fn resolve_existing_part(path: &AbsPath) -> Result<AbsPath, StartErro
     }
 }
 
-pub(crate) fn kind(meta: &std::fs::Metadata) -> FileKind {
-    let kind = meta.file_type();
+pub(crate) fn kind(kind: std::fs::FileType) -> FileKind {
     if kind.is_symlink() {
         FileKind::Symlink
     } else if kind.is_dir() {

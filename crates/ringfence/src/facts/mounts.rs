@@ -10,7 +10,7 @@ pub(super) fn repeated(roots: &[&AbsPath], everywhere: bool) -> Vec<MountFacts> 
     if roots.is_empty() && !everywhere {
         return Vec::new();
     }
-    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let text = linux::read().unwrap_or_default();
     let mounts = linux::parse(&text);
     let matters =
         |point: &AbsPath| everywhere || roots.iter().any(|root| point.is_within(root) || root.is_within(point));
@@ -31,10 +31,18 @@ mod linux {
     use super::{AbsPath, MountFacts};
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
     use std::ffi::OsStr;
+    use std::io::Read;
     use std::os::unix::ffi::OsStrExt;
 
     /// With the kernel's number of the mount.
     type Numbered = (u64, MountFacts);
+
+    /// In few calls: the kernel writes the list anew for each.
+    pub(super) fn read() -> std::io::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(16 << 10);
+        std::fs::File::open("/proc/self/mountinfo")?.read_to_end(&mut text)?;
+        Ok(text)
+    }
 
     pub(super) fn parse(text: &[u8]) -> Vec<Numbered> {
         text.split(|byte| *byte == b'\n').filter_map(line).collect()

@@ -54,6 +54,7 @@ mod with_proxy {
                 return self.perform_wish(authorization, &Wishes::one(&wish), flow);
             };
             managed.complete(&mut wish);
+            let voucher = Some(managed.voucher().clone());
             // Where a sandbox shares the machine's network, the proxy listens there before the command starts.
             let managed = Mutex::new(managed);
             let share = || {
@@ -74,7 +75,7 @@ mod with_proxy {
                     cancel.cancel();
                 }
             });
-            let flow = Flow { streams: flow.streams, cancel: flow.cancel, on_start: Some(on_start) };
+            let flow = Flow { streams: flow.streams, cancel: flow.cancel, on_start: Some(on_start), voucher };
             std::thread::scope(|scope| {
                 scope.spawn(move || self.record_network(&authorization.id, events));
                 scope.spawn(move || self.answer_questions(asked));

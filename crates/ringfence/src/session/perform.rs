@@ -9,7 +9,7 @@ use ringfence_model::glob::name_matches;
 use ringfence_model::mode::Tier;
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::verdict::Instead;
-use ringfence_model::{Confinement, Denial, Evidence, Origin, OsText};
+use ringfence_model::{Confinement, Denial, Evidence, Origin, OsText, Voucher};
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
 use ringfence_sandbox::Command;
 #[cfg(target_os = "linux")]
@@ -148,6 +148,8 @@ pub struct Flow<'f> {
     pub cancel: Cancel,
     /// Called once when the command runs, with our ends of its pipes and the plan that holds it.
     pub on_start: Option<OnStart<'f>>,
+    /// What its connections to a proxy on the machine's loopback begin with.
+    pub voucher: Option<Voucher>,
 }
 
 /// A command that has just started.
@@ -385,8 +387,8 @@ fn report(
 /// that remain. The plan that held comes back.
 #[cfg(target_os = "linux")]
 fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> Result<(Plan, Outcome), PerformError> {
-    let Flow { streams: Streams { stdin, stdout, stderr, signals }, cancel, mut on_start } = flow;
-    let command = Command { argv, stdin, stdout, stderr, signals };
+    let Flow { streams: Streams { stdin, stdout, stderr, signals }, cancel, mut on_start, voucher } = flow;
+    let command = Command { argv, stdin, stdout, stderr, signals, voucher };
     let ran = wishes.start(plan, command, |sandbox, command| {
         let mut running = sandbox.spawn(command, None)?;
         cancel.begun(running.killer().ok());
@@ -410,7 +412,7 @@ fn start(plan: Plan, wishes: &Wishes<'_>, argv: Vec<OsText>, flow: Flow<'_>) -> 
     }
     let Streams { stdin, stdout, stderr, signals } = flow.streams;
     let sandbox = Sandbox::new(plan)?;
-    let outcome = sandbox.run(Command { argv, stdin, stdout, stderr, signals })?;
+    let outcome = sandbox.run(Command { argv, stdin, stdout, stderr, signals, voucher: None })?;
     Ok((sandbox.into_plan(), outcome))
 }
 

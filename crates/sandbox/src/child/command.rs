@@ -1,14 +1,14 @@
 //! The command before it is the command: its group, directory, limits, streams, and its confinement.
 
 use super::SLICE_MS;
-use super::shared::{Ruleset, Shared, stage, word};
-use super::talk::{fail, say, supervisor_gone};
+use super::shared::{Ruleset, Shared, done, phase, stage, word};
+use super::talk::{fail, say, supervisor_gone, wait_for};
 use crate::linux::perform::slot;
 use crate::sys::{Errno, clone, fs, process, security, signal};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Starts the command and waits until it has executed its program; its process id here.
+/// Starts the command's process; its process id here. Unless [`Shared::ready`] is said before, it waits for that.
 pub(super) fn start_command(shared: &Shared) -> i32 {
     if supervisor_gone(shared) {
         process::exit(1);
@@ -29,10 +29,16 @@ pub(super) fn start_command(shared: &Shared) -> i32 {
             &raw const shared.command_tid,
         )
     };
-    let pid = match started {
+    match started {
         Ok(pid) => pid,
         Err(errno) => fail(shared, u32::MAX, errno),
-    };
+    }
+}
+
+/// Everything is in place: lets the command go on, and waits until it has executed its program.
+pub(super) fn release_command(shared: &Shared) {
+    shared.ready.store(done::YES, SeqCst);
+    process::futex_wake(&shared.ready);
     if shared.launch().listener {
         while shared.listener_fd.load(SeqCst) == -1 && shared.command_tid.load(SeqCst) != 0 {
             let _ = process::futex_wait_signed(&shared.listener_fd, -1, 100);
@@ -51,7 +57,6 @@ pub(super) fn start_command(shared: &Shared) -> i32 {
         process::exit(1);
     }
     say(shared, word::STARTED, 0, None);
-    pid
 }
 
 extern "C" fn command(argument: *mut c_void) -> i32 {
@@ -65,6 +70,7 @@ extern "C" fn command(argument: *mut c_void) -> i32 {
 
 /// Everything the command does before it is the command; returns only if something failed.
 fn become_command(shared: &Shared) -> (u32, Errno) {
+    wait_for(shared, phase::LAUNCH);
     let launch = shared.launch();
     if let Err(errno) = confine(shared) {
         return errno;
@@ -112,6 +118,19 @@ fn is_there(file: &CStr) -> bool {
 fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     let launch = shared.launch();
     let at = |stage: u32| move |errno: Errno| (stage, errno);
+    let early = shared.ready.load(SeqCst) == done::NO;
+    // Before the filter, which would ask the broker to remember it.
+    process::umask(shared.umask.load(SeqCst));
+    if launch.confine {
+        security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(at(stage::PRIVILEGES))?;
+        if early {
+            // The kernel takes long to compile it; process 1 is mounting meanwhile. It allows everything below.
+            filter(shared).map_err(at(stage::SECCOMP))?;
+        }
+    }
+    await_ready(shared);
+    // If process 1 sent us elsewhere, it did so before it said that.
+    shared.take_processors();
     if launch.own_group {
         process::setpgid(0, 0).map_err(at(stage::GROUP))?;
         if let Some(terminal) = launch.foreground {
@@ -135,7 +154,6 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     if !launch.confine {
         return limit();
     }
-    security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(at(stage::PRIVILEGES))?;
     // Root gets no capabilities back by executing a program, whatever its file says, and that can't be changed again.
     const NO_ROOT: usize = 0b1110_1111;
     let _ = security::prctl(libc::PR_SET_SECUREBITS, NO_ROOT);
@@ -147,15 +165,30 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         security::landlock_restrict(ruleset).map_err(at(stage::LANDLOCK))?;
     }
     security::drop_capabilities().map_err(at(stage::PRIVILEGES))?;
-    let installed =
-        if launch.listener { security::seccomp_listener(&launch.filter) } else { security::seccomp(&launch.filter, 0) };
-    match installed {
-        Ok(listener) if launch.listener => {
-            shared.listener_fd.store(listener, SeqCst);
-            process::futex_wake_signed(&shared.listener_fd);
-        }
-        Ok(_) => {}
-        Err(errno) => return Err((stage::SECCOMP, errno)),
+    if !early {
+        filter(shared).map_err(at(stage::SECCOMP))?;
     }
     limit()
+}
+
+/// Waits until everything around the command is in place.
+fn await_ready(shared: &Shared) {
+    while shared.ready.load(SeqCst) == done::NO {
+        let _ = process::futex_wait(&shared.ready, done::NO, SLICE_MS);
+        if supervisor_gone(shared) {
+            process::exit(1);
+        }
+    }
+}
+
+/// Installs the filter, and says where its listener is.
+fn filter(shared: &Shared) -> Result<(), Errno> {
+    let launch = shared.launch();
+    if !launch.listener {
+        return security::seccomp(&launch.filter, 0).map(drop);
+    }
+    let listener = security::seccomp_listener(&launch.filter)?;
+    shared.listener_fd.store(listener, SeqCst);
+    process::futex_wake_signed(&shared.listener_fd);
+    Ok(())
 }

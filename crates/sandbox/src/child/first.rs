@@ -1,7 +1,7 @@
 //! Process 1 of a sandbox, the keeper of a prepared one, and the helper that makes the dear namespaces meanwhile.
 
 use super::SLICE_MS;
-use super::command::start_command;
+use super::command::{release_command, start_command};
 use super::shared::{Shared, done, phase, word};
 use super::talk::{fail, say, wait_for};
 use super::watch::watch;
@@ -14,12 +14,12 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Entry of process 1.
-extern "C" fn first_process(argument: *mut c_void) -> i32 {
+pub(super) extern "C" fn first_process(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Shared` that it keeps until this process has ended.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
-    prepare(shared);
+    let command = prepare(shared);
     send_inlets(shared);
-    run(shared)
+    run(shared, command)
 }
 
 /// Entry of the keeper of a prepared sandbox: it holds the namespaces and starts a process 1 per command.
@@ -37,9 +37,10 @@ extern "C" fn next_process(argument: *mut c_void) -> i32 {
     // SAFETY: as for process 1.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     let umask = process::umask(0);
+    shared.umask.store(umask, SeqCst);
     walk(shared);
     process::umask(umask);
-    run(shared)
+    run(shared, None)
 }
 
 /// Starts process 1, or a keeper, with these namespaces.
@@ -57,19 +58,22 @@ pub(crate) fn start(shared: &Shared, keep: bool, stack_top: usize, flags: i32, p
     }
 }
 
-/// Everything up to the command's own set-up.
-fn prepare(shared: &Shared) {
+/// Everything up to the command's own set-up; the command's process, if it could be started meanwhile.
+fn prepare(shared: &Shared) -> Option<i32> {
     // The supervisor blocked every signal before; the default action for SIGCHLD is needed to see children end.
     signal::set_default(libc::SIGCHLD);
     // Before there is a second thread: the kernel moves only processes with one.
     let entered = enter(shared);
     let helper = entered.and_then(|()| start_helper(shared));
     let umask = process::umask(0);
+    shared.umask.store(umask, SeqCst);
     if shared.makes_early {
         wait_for(shared, phase::MAPPED);
         shared.early.make();
     }
     wait_for(shared, phase::WORK);
+    // The supervisor has done with our maker's processors, which are ours.
+    shared.take_processors();
     if let Err(errno) = helper {
         fail(shared, u32::MAX, errno);
     }
@@ -78,8 +82,16 @@ fn prepare(shared: &Shared) {
     {
         fail(shared, u32::MAX, errno);
     }
+    // In the network from its beginning, a process needs nothing of ours but the mounts, which all in a namespace see.
+    let command =
+        (shared.work().command_early && shared.network.load(SeqCst) == done::YES && join_network(shared).is_ok())
+            .then(|| start_command(shared));
+    if let Some(pid) = command {
+        shared.send_elsewhere(pid);
+    }
     walk(shared);
     process::umask(umask);
+    command
 }
 
 fn enter(shared: &Shared) -> Result<(), Errno> {
@@ -90,9 +102,13 @@ fn enter(shared: &Shared) -> Result<(), Errno> {
     process::unshare(shared.enter_namespaces)
 }
 
-fn run(shared: &Shared) -> i32 {
+fn run(shared: &Shared, command: Option<i32>) -> i32 {
     wait_for(shared, phase::LAUNCH);
-    let command = start_command(shared);
+    let command = command.unwrap_or_else(|| {
+        shared.ready.store(done::YES, SeqCst);
+        start_command(shared)
+    });
+    release_command(shared);
     // From here on only the socket, the supervisor's descriptor and the children matter.
     if shared.launch().confine {
         let _ = security::drop_capabilities();
@@ -103,7 +119,7 @@ fn run(shared: &Shared) -> i32 {
 /// What a keeper does: one process 1 per request.
 fn keep(shared: &Shared) -> i32 {
     loop {
-        let mut fds = [shared.supervisor, shared.socket.load(SeqCst)].map(|fd| libc::pollfd {
+        let mut fds = [shared.supervisor.load(SeqCst), shared.socket.load(SeqCst)].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
@@ -224,6 +240,9 @@ extern "C" fn helper(argument: *mut c_void) -> i32 {
 }
 
 fn join_network(shared: &Shared) -> Result<(), Errno> {
+    if shared.network.load(SeqCst) == done::JOINED {
+        return Ok(());
+    }
     while shared.network.load(SeqCst) == done::NO {
         let _ = process::futex_wait(&shared.network, done::NO, SLICE_MS);
     }
@@ -233,6 +252,9 @@ fn join_network(shared: &Shared) -> Result<(), Errno> {
     }
     let joined = process::setns(fd, libc::CLONE_NEWNET);
     fs::close(fd);
+    if joined.is_ok() {
+        shared.network.store(done::JOINED, SeqCst);
+    }
     joined
 }
 

@@ -6,11 +6,13 @@
 
 mod command;
 mod first;
+mod maker;
 mod shared;
 mod talk;
 mod watch;
 
 pub(crate) use first::start;
+pub(crate) use maker::{Making, Maps, make_beside};
 pub(crate) use shared::{
     AtomicPointer, Launch, Rlimit, Ruleset, SHELL, Shared, Work, phase, pointers, stage, stage_name, word,
 };

@@ -3,6 +3,7 @@
 
 use crate::linux::ops::{Program, Slot};
 use crate::linux::systems::Early;
+use crate::sys::processors::Processors;
 use crate::sys::{process, signal};
 use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -54,6 +55,7 @@ pub(super) mod done {
     pub(crate) const NO: u32 = 0;
     pub(crate) const YES: u32 = 1;
     pub(crate) const FAILED: u32 = 2;
+    pub(crate) const JOINED: u32 = 3;
 }
 
 /// One resource limit.
@@ -120,6 +122,8 @@ pub(crate) struct Work {
     pub interface: Option<Slot>,
     /// Processes inside go on after the command.
     pub keep_background: bool,
+    /// The command's process may be started before everything around it is in place.
+    pub command_early: bool,
 }
 
 /// What supervisor, process 1, helper and command share while the sandbox is made.
@@ -128,7 +132,7 @@ pub(crate) struct Shared {
     /// This end of the pair belongs to process 1.
     pub socket: AtomicI32,
     /// The supervisor: readable when it has ended.
-    pub supervisor: i32,
+    pub supervisor: AtomicI32,
     /// Flags of the namespaces that the helper makes; 0: no helper.
     pub helper_namespaces: i32,
     /// Upper ends of the stacks of helper and command.
@@ -145,6 +149,8 @@ pub(crate) struct Shared {
     pub spares: bool,
     /// Process 1 makes file systems while it waits for its work.
     pub makes_early: bool,
+    /// The supervisor's processors, and so the command's, where what is made here is told to begin on another than its maker's.
+    pub processors: Option<Processors>,
     pub early: Early,
 
     /// Given when [`phase::WORK`] is reached.
@@ -162,6 +168,10 @@ pub(crate) struct Shared {
     pub network: AtomicU32,
     pub network_fd: AtomicI32,
     pub command_tid: AtomicU32,
+    /// The file mode mask that the supervisor had, which is the command's.
+    pub umask: AtomicU32,
+    /// Said to the command when everything around it is in place.
+    pub ready: AtomicU32,
     pub exec_errno: AtomicI32,
     pub exec_stage: AtomicU32,
     pub listener_fd: AtomicI32,
@@ -174,7 +184,7 @@ impl Shared {
         let [helper_stack, command_stack] = stacks;
         Self {
             socket: AtomicI32::new(socket),
-            supervisor,
+            supervisor: AtomicI32::new(supervisor),
             helper_namespaces: helper,
             helper_stack,
             command_stack,
@@ -184,6 +194,7 @@ impl Shared {
             adopts: false,
             spares: false,
             makes_early: false,
+            processors: None,
             early: Early::new(),
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
@@ -195,6 +206,8 @@ impl Shared {
             network: AtomicU32::new(0),
             network_fd: AtomicI32::new(-1),
             command_tid: AtomicU32::new(0),
+            umask: AtomicU32::new(0o22),
+            ready: AtomicU32::new(done::NO),
             exec_errno: AtomicI32::new(0),
             exec_stage: AtomicU32::new(stage::NONE),
             listener_fd: AtomicI32::new(-1),
@@ -220,6 +233,20 @@ impl Shared {
         // SAFETY: only asked for after `phase::WORK`, when the pointer is to a value that the supervisor keeps until
         // this process has ended.
         unsafe { &*self.work.load(SeqCst) }
+    }
+
+    /// This process takes all processors it may use.
+    pub(super) fn take_processors(&self) {
+        if let Some(processors) = &self.processors {
+            let _ = processors.give_to(0);
+        }
+    }
+
+    /// Has a process that was just started begin on another processor than this one, until it takes all.
+    pub(super) fn send_elsewhere(&self, pid: i32) {
+        if let Some(elsewhere) = self.processors.as_ref().and_then(Processors::but_this_one) {
+            let _ = elsewhere.give_to(pid);
+        }
     }
 
     pub(super) fn launch(&self) -> &Launch {

@@ -39,6 +39,6 @@ pub(super) fn say(shared: &Shared, kind: u32, value: u32, descriptor: Option<i32
 }
 
 pub(super) fn supervisor_gone(shared: &Shared) -> bool {
-    let mut fds = [libc::pollfd { fd: shared.supervisor, events: libc::POLLIN, revents: 0 }];
+    let mut fds = [libc::pollfd { fd: shared.supervisor.load(SeqCst), events: libc::POLLIN, revents: 0 }];
     matches!(fs::poll(&mut fds, 0), Ok(ready) if ready > 0)
 }

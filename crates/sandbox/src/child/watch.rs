@@ -9,17 +9,16 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(super) fn watch(shared: &Shared, command: i32) -> i32 {
     let Ok(children) = signal::signalfd(signal::only(libc::SIGCHLD)) else { process::exit(1) };
     // Nothing of the command's stays open here: whoever reads its output must see it end.
-    let socket = shared.socket.load(SeqCst);
-    keep_only([socket, shared.supervisor, children]);
+    let (socket, supervisor) = (shared.socket.load(SeqCst), shared.supervisor.load(SeqCst));
+    keep_only([socket, supervisor, children]);
     let mut running = true;
     loop {
-        let mut fds =
-            [shared.supervisor, socket, children].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let mut fds = [supervisor, socket, children].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         // The command may have ended before the descriptor was there.
         running = reap(shared, command, running);
         let _ = fs::poll(&mut fds, -1);
-        let [supervisor, message, child] = fds;
-        if supervisor.revents != 0 {
+        let [ended, message, child] = fds;
+        if ended.revents != 0 {
             leave(shared, 1);
         }
         if child.revents != 0 {

@@ -184,8 +184,13 @@ fn shortfalls(wish: &Confinement, facts: &LinuxFacts, plan: &mut Plan) {
     add(
         Promise::Work,
         match landlock::holds_sockets(wish, facts) {
-            true => "System V and POSIX message queues are refused",
-            false => "System V and POSIX message queues, and unix datagram sockets, are refused",
+            true => {
+                "shared memory, semaphores and queues of System V, which PostgreSQL needs, and POSIX queues are refused"
+            }
+            false => {
+                "shared memory, semaphores and queues of System V, which PostgreSQL needs, POSIX queues, and unix datagram \
+                 sockets are refused"
+            }
         },
         "without namespaces they would be the host's",
         backend,
@@ -202,7 +207,7 @@ fn shortfalls(wish: &Confinement, facts: &LinuxFacts, plan: &mut Plan) {
         add(
             Promise::NetworkProxy,
             "the proxy listens on the host's loopback",
-            "without a network namespace there is one loopback; who hasn't the credential of this run is turned away",
+            "without a network namespace there is one loopback; connections that weren't made inside are turned away",
             &wish.network.origin,
         );
     }

@@ -1,5 +1,6 @@
 //! Linux: walks the plan, makes the sandbox, runs commands in it. It decides nothing; what it does is in the plan.
 
+mod ahead;
 pub mod broker;
 mod domain;
 pub mod filter;
@@ -15,6 +16,7 @@ mod supervise;
 pub(crate) mod systems;
 mod terminal;
 
+pub use ahead::Ahead;
 pub use prepared::Prepared;
-pub use spawn::{Ahead, Sandbox};
+pub use spawn::Sandbox;
 pub use supervise::{Killer, Running, settle};

@@ -120,7 +120,7 @@ impl Prepared {
         let mut work = Box::new(self.sandbox.work(Program { operations: Arc::clone(&self.each), slots }));
         work.proxy_ports.clear();
         let stacks = Region::new(2 * STACK).map_err(|errno| supervisor("make stacks", errno))?;
-        let watched = keeper.memory.shared.supervisor;
+        let watched = keeper.memory.shared.supervisor.load(SeqCst);
         let shared = Box::new(Shared::complete(watched, stacks.address(2 * STACK), &work, &launch));
         if group.is_some() {
             // It waits until it is in its group.

@@ -4,7 +4,7 @@
 use super::filter::Row;
 use crate::enforced::StepResult;
 use crate::plan::{Brokered, Plan};
-use ringfence_model::Denial;
+use ringfence_model::{Denial, Voucher};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -43,6 +43,8 @@ pub struct BrokerStart<'a> {
     pub first_pid: i32,
     /// The plan that is enforced.
     pub plan: &'a Plan,
+    /// What connections to a proxy on the machine's loopback begin with.
+    pub voucher: Option<Voucher>,
 }
 
 /// A broker at work.

@@ -1,5 +1,6 @@
 //! Starts: from a plan and a command to process 1 of the sandbox.
 
+use super::ahead::{Ahead, Dumpable};
 use super::filter;
 use super::limits::{
     group::Group,
@@ -9,20 +10,20 @@ use super::prepared::Prepared;
 use super::seam::BrokerFactory;
 use super::supervise::{Parts, Running};
 use super::terminal::Terminal;
-use crate::child::{self, AtomicPointer, Launch, Ruleset, Shared, Work, phase};
+use crate::child::{self, AtomicPointer, Launch, Maps, Ruleset, Shared, Work, phase};
 use crate::enforced::StartError;
 use crate::plan::{Act, GroupKind, IdMap, Namespace, Plan};
 use crate::prepare::{self, c_path, c_string};
 use crate::run::{Command, Pipes, Signals, Stdio};
 use crate::sys::memory::Region;
-use crate::sys::{Errno, fs, process, security, signal, socket};
+use crate::sys::{Errno, fs, process, signal, socket};
 use ringfence_model::Tier;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Stack of each process that shares our memory. They call little and nothing deep.
@@ -98,8 +99,9 @@ impl Sandbox {
         let (program, ruleset) = prepared.whole();
         let mut ruleset = ruleset.map(Ruleset::Made);
         let given;
-        let mut first = match ahead.filter(|ahead| ahead.fits(&self.plan, &streams)) {
-            Some(ahead) => ahead.first,
+        let ahead = ahead.filter(|ahead| ahead.fits(&self.plan, &streams));
+        let mut first = match ahead.and_then(Ahead::finish) {
+            Some(first) => first,
             None if self.plan.tier == Tier::Landlock => {
                 let plan = &self.plan;
                 let first;
@@ -109,7 +111,7 @@ impl Sandbox {
             }
             None => First::start(&self.plan, false)?,
         };
-        first.give_work(self.work(program));
+        first.give_work(Work { command_early: group.is_none(), ..self.work(program) });
         // The filter is made while process 1 mounts, and somebody to answer it while the command is set up.
         let filter = self.filter(broker.as_deref())?;
         let listener = broker.is_some();
@@ -119,9 +121,6 @@ impl Sandbox {
             group.place(started.pid).map_err(|cause| self.ungrouped(cause))?;
         }
         first.give_launch(launch);
-        if let Some(broker) = broker.as_deref_mut().filter(|_| self.plan.tier != Tier::Landlock) {
-            broker.enlist().map_err(|cause| StartError::Supervisor { what: "start the broker".to_owned(), cause })?;
-        }
         let Some(started) = first.take() else { return Err(supervisor("start", Errno(libc::EIO))) };
         let parts = Parts { plan: &self.plan, started, broker, began, before: None, group };
         Running::started(parts, streams, command, terminal)
@@ -173,6 +172,7 @@ impl Sandbox {
             proxy_ports: self.plan.steps.iter().filter_map(ports).collect(),
             interface,
             keep_background: self.plan.keep_background,
+            command_early: false,
         }
     }
 
@@ -249,7 +249,7 @@ impl Sandbox {
 }
 
 /// Flags of the namespaces of a plan.
-fn namespaces(plan: &Plan) -> i32 {
+pub(super) fn namespaces(plan: &Plan) -> i32 {
     let kinds = plan.steps.iter().find_map(|step| match &step.act {
         Act::Namespaces { kinds, .. } => Some(kinds),
         _ => None,
@@ -270,38 +270,6 @@ fn namespaces(plan: &Plan) -> i32 {
     })
 }
 
-/// Namespaces that are being made before the plan is known, for a front end that reads its settings meanwhile.
-///
-/// They are those of a command with the network off; if the plan turns out to want others, they are thrown away.
-#[derive(Debug)]
-pub struct Ahead {
-    first: First,
-}
-
-impl Ahead {
-    /// Begins. None if it can't be done here: the later start says why.
-    #[must_use]
-    pub fn begin() -> Option<Self> {
-        let root = process::identity().0 == 0;
-        let identity = if root { IdMap::All } else { IdMap::Own };
-        First::with(AHEAD, identity, Tier::Namespaces, Role::Early, None).ok().map(|first| Self { first })
-    }
-
-    /// Whether a plan wants exactly these. Streams opened since then are unknown inside.
-    fn fits(&self, plan: &Plan, streams: &Streams) -> bool {
-        namespaces(plan) == AHEAD && streams.theirs.is_empty()
-    }
-}
-
-/// The namespaces of a command with the network off.
-const AHEAD: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
-
 /// Memory that process 1 and the command use until they are gone, or are what they will be.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -317,8 +285,6 @@ pub(super) struct Memory {
 enum Role {
     /// Process 1 of a command whose plan is known.
     First,
-    /// Process 1 before the plan is known: it makes meanwhile what nearly every plan wants.
-    Early,
     /// It starts a process 1 per command.
     Keeper,
 }
@@ -378,15 +344,12 @@ impl First {
         let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
         shared.adopts = adopts(tier);
         shared.spares = tier == Tier::Unconfined;
-        shared.makes_early = role == Role::Early;
         let mut now = namespaces & !shared.helper_namespaces;
         if let Some(lent) = &lent {
             shared.enter = lent.as_raw_fd();
             shared.enter_namespaces = now & !libc::CLONE_NEWUSER;
             now = 0;
         }
-        // The files through which identities are mapped belong to root while this process isn't dumpable. Afterwards
-        // nothing of the same user may look into it, nor into process 1, which shares its memory.
         let dumpable = Dumpable::begin();
         let mask = signal::set_mask(signal::ALL);
         let mut pidfd = -1;
@@ -403,13 +366,18 @@ impl First {
         let pidfd = owned(pidfd);
         let memory = Memory { shared, stacks, work: None, launch: None };
         let first = Self(Some(Started { memory, pid, pidfd, socket: ours, mask }));
-        let mapped = if now & libc::CLONE_NEWUSER == 0 { Ok(()) } else { map_identities(pid, identity) };
+        let maps = Maps::of_ours(identity == IdMap::All);
+        let mapped = if now & libc::CLONE_NEWUSER == 0 { Ok(()) } else { maps.write(pid) };
         drop(dumpable);
-        mapped.map_err(|cause| refused("map users and groups (`uid_map`)", cause))?;
+        mapped.map_err(|errno| refused("map users and groups (`uid_map`)", errno.into()))?;
         if let Some(started) = &first.0 {
             started.memory.shared.reach(phase::MAPPED);
         }
         Ok(first)
+    }
+
+    pub(super) fn of(started: Started) -> Self {
+        Self(Some(started))
     }
 
     fn mask(&self) -> signal::Mask {
@@ -451,41 +419,6 @@ pub(super) fn await_end(pidfd: &OwnedFd) {
     while !process::reap(pidfd.as_raw_fd()) {
         let mut fds = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         let _ = fs::poll(&mut fds, 1000);
-    }
-}
-
-fn map_identities(pid: i32, identity: IdMap) -> io::Result<()> {
-    let write = |name: &str, text: &str| {
-        let path = CString::new(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let fd = owned(fs::openat(fs::CWD, &path, libc::O_WRONLY, 0)?);
-        fs::write(fd.as_raw_fd(), text.as_bytes()).map(drop).map_err(io::Error::from)
-    };
-    if identity == IdMap::All && write("uid_map", "0 0 4294967295\n").is_ok() {
-        return write("gid_map", "0 0 4294967295\n");
-    }
-    let (uid, gid) = process::identity();
-    write("setgroups", "deny\n")?;
-    write("uid_map", &format!("{uid} {uid} 1\n"))?;
-    write("gid_map", &format!("{gid} {gid} 1\n"))
-}
-
-/// This process is dumpable as long as it is there; one start at a time, or another's end would come too early.
-struct Dumpable {
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Dumpable {
-    fn begin() -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = security::prctl(libc::PR_SET_DUMPABLE, 1);
-        Self { _turn: turn }
-    }
-}
-
-impl Drop for Dumpable {
-    fn drop(&mut self) {
-        let _ = security::prctl(libc::PR_SET_DUMPABLE, 0);
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod mount;
 pub(crate) mod notify;
 pub(crate) mod peek;
 pub(crate) mod process;
+pub(crate) mod processors;
 pub(crate) mod raw;
 pub(crate) mod security;
 pub(crate) mod signal;

@@ -33,7 +33,6 @@ fn program(test: &str, name: &str, world: &World) -> Option<Command> {
         socks_port: world.socks.port(),
         ca_file: None,
         java_trust: None,
-        credential: None,
         connector: None,
     };
     // The Java variable makes every Java program talk; nothing here is one.

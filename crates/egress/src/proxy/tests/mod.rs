@@ -4,11 +4,11 @@
 
 mod chaos;
 mod clients;
-mod credential;
 mod smuggling;
 mod socks;
 mod stalls;
 #[cfg(target_os = "linux")]
 mod talk;
 mod threats;
+mod voucher;
 pub(crate) mod world;

@@ -5,13 +5,13 @@ use super::net;
 use super::reply::{Job, Reply};
 use super::shared::Shared;
 use super::wait;
-use crate::sys::peek;
+use crate::sys::{notify, peek};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, acceptfrom_with, sockopt};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +34,9 @@ pub(super) fn accept(job: &Job<'_, '_>, fd: i32, place: (u64, u64), flags: i32) 
 
 fn perform(job: &Job<'_, '_>, fd: i32, place: (u64, u64), flags: i32) -> Result<Reply, Errno> {
     let taken = job.caller.take(fd)?;
+    if !job.caller.alive() {
+        return Ok(Reply::Later);
+    }
     let domain = sockopt::socket_domain(&taken)?;
     if domain != AddressFamily::INET && domain != AddressFamily::INET6 {
         // Only the caller's own sockets can have been reached there. Nothing but the answer goes to its memory.
@@ -51,7 +54,7 @@ fn perform(job: &Job<'_, '_>, fd: i32, place: (u64, u64), flags: i32) -> Result<
             Ok(Reply::Descriptor(made, close))
         });
     }
-    let (shared, gone) = (Arc::clone(job.shared), Arc::new(AtomicBool::new(false)));
+    let (shared, gone, id) = (Arc::clone(job.shared), Arc::new(AtomicBool::new(false)), job.id);
     let woken = Arc::clone(&gone);
     wait::elsewhere(
         job,
@@ -66,6 +69,8 @@ fn perform(job: &Job<'_, '_>, fd: i32, place: (u64, u64), flags: i32) -> Result<
                 continue;
             }
             match accept_one(&shared, &taken, socket_flags) {
+                // Its number may be somebody else's by now.
+                Ok(Some(_)) if !notify::id_valid(shared.listener.as_fd(), id) => return Reply::Later,
                 Ok(Some((made, peer))) => match tell(caller, place, &peer) {
                     Ok(()) => return Reply::Descriptor(made, close),
                     Err(errno) => return Reply::Fail(errno),

@@ -5,9 +5,10 @@
 
 use super::call::At;
 use super::place::{Place, file_id};
+use super::shared::Shared;
 use crate::sys::{notify, peek};
 use ringfence_model::facts::FileId;
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -87,6 +88,8 @@ pub struct Caller<'broker> {
     listener: BorrowedFd<'broker>,
     /// Our own `/proc`.
     pub proc: BorrowedFd<'broker>,
+    /// In it, the directory of our own descriptors.
+    pub descriptors: BorrowedFd<'broker>,
     /// Device number of our own `/proc`.
     pub proc_device: u64,
     id: u64,
@@ -122,12 +125,11 @@ pub(super) fn string_of(thread: u32, address: u64) -> Result<CString, Errno> {
 impl<'broker> Caller<'broker> {
     /// Looks the caller of `notification` up.
     pub fn new(
-        listener: BorrowedFd<'broker>,
-        proc: BorrowedFd<'broker>,
-        proc_device: u64,
+        shared: &'broker Shared,
         notification: &notify::Notification,
         memory: &mut Memory,
     ) -> Result<Self, Errno> {
+        let proc = shared.proc.as_fd();
         let thread = notification.pid;
         let remembered = memory.views.get(&thread).filter(|view| view.born.elapsed() < BELIEVED).map(Rc::clone);
         let view = match remembered {
@@ -144,7 +146,15 @@ impl<'broker> Caller<'broker> {
                 view
             }
         };
-        Ok(Self { listener, proc, proc_device, id: notification.id, thread, view })
+        Ok(Self {
+            listener: shared.listener.as_fd(),
+            proc,
+            descriptors: shared.descriptors.as_fd(),
+            proc_device: shared.proc_device,
+            id: notification.id,
+            thread,
+            view,
+        })
     }
 
     /// Whether the call still waits: what was read of its thread until now was the caller's.
@@ -233,7 +243,22 @@ impl<'broker> Caller<'broker> {
     /// Wraps a directory reached for it.
     #[must_use]
     pub fn place(&self, dir: OwnedFd) -> Place<'broker> {
-        Place::new(dir, self.proc)
+        Place::new(dir, self.descriptors)
+    }
+
+    /// Whether the process file system of this device number is what it has for `/proc`.
+    #[must_use]
+    pub fn has_for_proc(&self, device: u64) -> bool {
+        let own = statat(self.root(), "proc", AtFlags::SYMLINK_NOFOLLOW);
+        own.is_ok_and(|own| file_id(&own).device == device)
+    }
+
+    /// Whether the process or thread that we number so is one of those it has numbers for.
+    #[must_use]
+    pub fn sees(&self, number: u32) -> bool {
+        let space = |dir: BorrowedFd<'_>, path: &str| readlinkat(dir, path, Vec::with_capacity(32));
+        let own = space(self.own_proc(), "ns/pid");
+        own.is_ok_and(|own| space(self.proc, &format!("{number}/ns/pid")) == Ok(own))
     }
 
     /// The device number of the terminal that controls it; none if there is none.
@@ -263,11 +288,13 @@ impl<'broker> Caller<'broker> {
     }
 }
 
-/// Our own `/proc`, and its device number.
-pub fn own_proc() -> io::Result<(OwnedFd, u64)> {
-    let proc = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+/// Our own `/proc`, the directory of our descriptors in it, and its device number.
+pub fn own_proc() -> io::Result<(OwnedFd, OwnedFd, u64)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = openat(CWD, "/proc", flags, Mode::empty())?;
+    let descriptors = openat(&proc, "self/fd", flags, Mode::empty())?;
     let FileId { device, .. } = file_id(&fstat(&proc)?);
-    Ok((proc, device))
+    Ok((proc, descriptors, device))
 }
 
 /// The errno of an I/O error.

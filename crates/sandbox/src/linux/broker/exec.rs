@@ -26,7 +26,7 @@ pub(super) fn exec(job: &Job<'_, '_>, at: At, flags: i32) -> Reply {
     if !job.caller.alive() {
         return Reply::Later;
     }
-    match looked.and_then(|entry| path_of(job.shared.proc.as_fd(), entry.as_fd())) {
+    match looked.and_then(|entry| path_of(job.shared.descriptors.as_fd(), entry.as_fd())) {
         Err(errno) => Reply::Fail(errno),
         Ok(path) => match job.rules().denied_read(&path) {
             Some(refusal) => job.refuse(refusal, "execute", &path),

@@ -92,7 +92,9 @@ impl BrokerFactory for Factory {
             self.enlist()?;
         }
         match self.stage {
-            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(start.listener, start.first_pid.cast_unsigned())?)),
+            Stage::Enlisted(enlisted) => {
+                Ok(Box::new(enlisted.start(start.listener, start.first_pid.cast_unsigned(), start.voucher)?))
+            }
             _ => Err(io::Error::other("the broker has no workers")),
         }
     }

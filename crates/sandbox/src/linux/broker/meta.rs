@@ -21,14 +21,16 @@ use std::os::unix::ffi::OsStrExt;
 /// A file that may be changed.
 struct Changeable<'broker> {
     entry: OwnedFd,
+    kind: FileType,
     path: Vec<u8>,
     /// Directory and name, when the file is a symbolic link itself.
     link: Option<(super::place::Place<'broker>, Vec<u8>)>,
 }
 
 impl Changeable<'_> {
-    fn own_path(&self) -> String {
-        format!("self/fd/{}", self.entry.as_raw_fd())
+    /// Its name among our own descriptors.
+    fn number(&self) -> String {
+        self.entry.as_raw_fd().to_string()
     }
 }
 
@@ -57,26 +59,27 @@ fn look<'broker>(job: &Job<'broker, '_>, target: Target, operation: &str) -> Res
     if !job.caller.alive() {
         return Ok(Looked::No(Reply::Later));
     }
-    let path = path_of(job.shared.proc.as_fd(), entry.as_fd())?;
+    let path = path_of(job.shared.descriptors.as_fd(), entry.as_fd())?;
     let rules = job.rules();
     let refusal = match &found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).err(),
         // Pipes, sockets and anonymous memory have no path anybody could mean.
         None if path.first() != Some(&b'/') || path.starts_with(b"/memfd:") => None,
         None if rules.plan.holds == Holds::Names => None,
-        None => rules.outside_path(&path, false),
+        None => rules.outside_path(&path, || false),
     };
+    let stat = fstat(&entry)?;
     let refusal = refusal.or_else(|| {
         // Where no mounts hold it, the path that the kernel gives for a descriptor has been judged.
         let judged = found.is_some() || rules.plan.holds == Holds::Everything;
-        rules.is_protected_elsewhere(&fstat(&entry).ok()?, judged)
+        rules.is_protected_elsewhere(&stat, judged)
     });
     if let Some(refusal) = refusal {
         return Ok(Looked::No(job.refuse(refusal, operation, &path)));
     }
-    let is_link = FileType::from_raw_mode(fstat(&entry)?.st_mode) == FileType::Symlink;
-    let link = found.filter(|_| is_link).map(|found| (found.parent, found.name));
-    Ok(Looked::May(Changeable { entry, path, link }))
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let link = found.filter(|_| kind == FileType::Symlink).map(|found| (found.parent, found.name));
+    Ok(Looked::May(Changeable { entry, kind, path, link }))
 }
 
 fn change(
@@ -110,13 +113,13 @@ pub(super) fn chmod(job: &Job<'_, '_>, target: Target, mode: u32) -> Reply {
     }
     change(job, target, "change the mode", |file| {
         // On a file, the bit lends a group; on a directory it only says which group new files get.
-        if mode & libc::S_ISGID != 0 && FileType::from_raw_mode(fstat(&file.entry)?.st_mode) != FileType::Directory {
+        if mode & libc::S_ISGID != 0 && file.kind != FileType::Directory {
             return Err(Errno::PERM);
         }
         if file.link.is_some() {
             return Err(Errno::OPNOTSUPP);
         }
-        chmodat(&job.shared.proc, file.own_path(), Mode::from_raw_mode(mode & 0o7777), AtFlags::empty())
+        chmodat(&job.shared.descriptors, file.number(), Mode::from_raw_mode(mode & 0o7777), AtFlags::empty())
     })
 }
 
@@ -137,7 +140,7 @@ pub(super) fn utimes(job: &Job<'_, '_>, target: Target, times: Times) -> Reply {
     };
     change(job, target, "change the times", |file| match &file.link {
         Some((parent, name)) => utimensat(parent.fd(), OsStr::from_bytes(name), &times, AtFlags::SYMLINK_NOFOLLOW),
-        None => utimensat(&job.shared.proc, file.own_path(), &times, AtFlags::empty()),
+        None => utimensat(&file.entry, "", &times, AtFlags::EMPTY_PATH),
     })
 }
 
@@ -209,7 +212,7 @@ fn absolute(file: &Changeable<'_>) -> Result<CString, Errno> {
     if file.link.is_some() {
         return Err(Errno::PERM);
     }
-    CString::new(format!("/proc/{}", file.own_path())).map_err(|_| Errno::INVAL)
+    CString::new(format!("/proc/self/fd/{}", file.number())).map_err(|_| Errno::INVAL)
 }
 
 /// `truncate`.
@@ -217,7 +220,7 @@ pub(super) fn truncate(job: &Job<'_, '_>, path: u64, length: i64) -> Reply {
     let Ok(length) = u64::try_from(length) else { return Reply::Fail(Errno::INVAL) };
     let target = Target::Path(At { dir: libc::AT_FDCWD, path }, 0);
     change(job, target, "truncate", |file| {
-        match FileType::from_raw_mode(fstat(&file.entry)?.st_mode) {
+        match file.kind {
             FileType::RegularFile => {}
             FileType::Directory => return Err(Errno::ISDIR),
             _ => return Err(Errno::INVAL),
@@ -227,7 +230,7 @@ pub(super) fn truncate(job: &Job<'_, '_>, path: u64, length: i64) -> Reply {
             return Err(Errno::FBIG);
         }
         let open = super::open::reopen(
-            job.shared.proc.as_fd(),
+            job.shared.descriptors.as_fd(),
             file.entry.as_fd(),
             OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
         )?;

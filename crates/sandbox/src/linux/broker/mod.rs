@@ -38,6 +38,7 @@ mod socket;
 mod sockname;
 mod terminal;
 pub mod trap;
+mod vouch;
 mod wait;
 mod walk;
 mod watch;
@@ -45,7 +46,7 @@ mod watch;
 use crate::sys::notify;
 pub use factory::Factory;
 use plan::BrokerPlan;
-use ringfence_model::Denial;
+use ringfence_model::{Denial, Voucher};
 use rules::Rules;
 use shared::Shared;
 use std::io;
@@ -64,6 +65,7 @@ pub struct Prepared {
     /// Of all commands of one sandbox: what one of them changes, another is judged by.
     rules: Arc<Rules>,
     proc: OwnedFd,
+    descriptors: OwnedFd,
     proc_device: u64,
 }
 
@@ -77,14 +79,14 @@ impl Prepared {
     /// Opens what the rules of `plan` are about.
     pub fn open(plan: BrokerPlan) -> io::Result<Self> {
         let rules = Arc::new(Rules::open(plan)?);
-        let (proc, proc_device) = caller::own_proc()?;
-        Ok(Self { rules, proc, proc_device })
+        let (proc, descriptors, proc_device) = caller::own_proc()?;
+        Ok(Self { rules, proc, descriptors, proc_device })
     }
 
     /// The same for another command of the same sandbox.
     pub fn again(&self) -> io::Result<Self> {
-        let proc = self.proc.try_clone()?;
-        Ok(Self { rules: Arc::clone(&self.rules), proc, proc_device: self.proc_device })
+        let (proc, descriptors) = (self.proc.try_clone()?, self.descriptors.try_clone()?);
+        Ok(Self { rules: Arc::clone(&self.rules), proc, descriptors, proc_device: self.proc_device })
     }
 
     /// Makes the first worker. It, and those that it hires, are in the Landlock domain of the calling thread.
@@ -96,20 +98,23 @@ impl Prepared {
 impl Enlisted {
     /// Starts answering on `listener`.
     ///
-    /// `first` is process 1 of the sandbox, below which all others are.
-    pub fn start(self, listener: OwnedFd, first: u32) -> io::Result<Broker> {
+    /// `first` is process 1 of the sandbox, below which all others are; `voucher` is what its connections to a proxy on the
+    /// machine's loopback begin with.
+    pub fn start(self, listener: OwnedFd, first: u32, voucher: Option<Voucher>) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
         let forks = self.prepared.rules.plan.processes.clone().map(|most| forks::Forks::new(first, most));
         let shared = Arc::new(Shared {
             listener,
             proc: self.prepared.proc,
+            descriptors: self.prepared.descriptors,
             proc_device: self.prepared.proc_device,
             rules: self.prepared.rules,
             record: record::Record::default(),
             inside: inside::Inside::default(),
             sockets: sockname::Names::default(),
             forks,
+            voucher: voucher.map(Arc::new),
             secret: secret()?,
             launched: false.into(),
             umask_generation: 0.into(),

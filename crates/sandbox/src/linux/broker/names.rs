@@ -133,7 +133,7 @@ fn perform_link(job: &mut Job<'_, '_>, from: At, to: At, flags: i32) -> Result<R
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Err(Errno::PERM);
     }
-    let path = path_of(job.shared.proc.as_fd(), entry.as_fd())?;
+    let path = path_of(job.shared.descriptors.as_fd(), entry.as_fd())?;
     if let Some(refusal) = rules.denied_read(&path) {
         return Ok(job.refuse(refusal, "link", &path));
     }
@@ -164,8 +164,8 @@ fn perform_link(job: &mut Job<'_, '_>, from: At, to: At, flags: i32) -> Result<R
         }
         // The very file that was looked at, whatever its name means by now.
         _ => {
-            let ours = format!("self/fd/{}", entry.as_raw_fd());
-            linkat(&job.shared.proc, ours, target.parent.fd(), name(&target), AtFlags::SYMLINK_FOLLOW)
+            let ours = entry.as_raw_fd().to_string();
+            linkat(&job.shared.descriptors, ours, target.parent.fd(), name(&target), AtFlags::SYMLINK_FOLLOW)
         }
     };
     Ok(job.answer(done, "link", &target.parent, &target.name))

@@ -9,11 +9,12 @@ use super::rules::Refusal;
 use super::shared::Shared;
 use super::socket::family;
 use crate::sys::address as socket;
-use ringfence_model::{DenialKind, Origin};
+use ringfence_model::{DenialKind, Origin, Voucher};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// Reads an internet address.
 #[must_use]
@@ -104,9 +105,18 @@ fn lists(text: &str, port: u16) -> bool {
     })
 }
 
-/// Whether the proxy listens at this address: this very one, no other spelling of loopback.
+/// Whether the proxy listens at this address: this very one, or as a socket of both kinds writes it, no other of loopback.
 fn is_proxy(loopback: &Loopback, target: SocketAddr) -> bool {
-    target.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) && loopback.ports.contains(&target.port())
+    target.ip().to_canonical() == IpAddr::V4(Ipv4Addr::LOCALHOST) && loopback.ports.contains(&target.port())
+}
+
+/// What a connection to this address begins with, if it is one to the proxy. Only a stream is: at the same number of another
+/// kind of port somebody else may listen.
+pub(super) fn voucher(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Option<Arc<Voucher>> {
+    sockopt::socket_type(taken).ok().filter(|kind| *kind == SocketType::STREAM)?;
+    let loopback = job.rules().plan.loopback.as_ref()?;
+    parse(address).filter(|target| is_proxy(loopback, *target))?;
+    job.shared.voucher.clone()
 }
 
 fn refusal(loopback: &Loopback) -> Refusal {
@@ -264,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn net_06_the_proxy_is_one_address_and_no_other_spelling_of_it() {
+    fn net_06_the_proxy_is_one_address_and_no_other_of_loopback() {
         let every_port = ringfence_model::Sourced::new(false, Origin::builtin("test"));
         let loopback = Loopback { every_port, ports: vec![3128] };
         for (text, wanted) in [
@@ -273,7 +283,9 @@ mod tests {
             ("127.0.0.2:3128", false),
             ("0.0.0.0:3128", false),
             ("[::1]:3128", false),
-            ("[::ffff:127.0.0.1]:3128", false),
+            ("[::ffff:127.0.0.1]:3128", true),
+            ("[::ffff:127.0.0.2]:3128", false),
+            ("[::127.0.0.1]:3128", false),
             ("[::]:3128", false),
             ("10.0.0.1:3128", false),
         ] {

@@ -7,8 +7,9 @@ use super::reply::{Job, Reply};
 use super::rules::{Answer, Deed};
 use super::walk::{self, Found, Named};
 use super::{terminal, wait};
+use ringfence_model::facts::FileId;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat, openat2, statat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatVfsMountFlags, fstat, fstatvfs, openat, openat2, statat,
     unlinkat,
 };
 use rustix::io::Errno;
@@ -19,7 +20,6 @@ use std::os::unix::ffi::OsStrExt;
 
 /// How often an open starts again because names changed under it.
 const TRIES: u32 = 16;
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// The flags of one open, as the caller gave them.
 #[derive(Clone, Copy)]
@@ -223,8 +223,8 @@ fn create(job: &mut Job<'_, '_>, found: &Found<'_>, wish: Wish) -> Option<Reply>
         Ok(fd) => {
             if rules.is_shared_memory(&path)
                 && let Ok(entry) = openat(
-                    &job.shared.proc,
-                    format!("self/fd/{}", fd.as_raw_fd()),
+                    &job.shared.descriptors,
+                    fd.as_raw_fd().to_string(),
                     OFlags::PATH | OFlags::CLOEXEC,
                     Mode::empty(),
                 )
@@ -260,18 +260,18 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
         return Err(Errno::ISDIR);
     }
     let rules = job.rules();
-    let path = path_of(job.shared.proc.as_fd(), entry.as_fd())?;
+    let path = path_of(job.shared.descriptors.as_fd(), entry.as_fd())?;
     if let Some(refusal) = rules.denied_read(&path) {
         return Ok(job.refuse(refusal, "open", &path));
     }
-    if let Some(errno) = foreign_process(job, &entry, &path)? {
-        return Err(errno);
+    if is_foreign_process(job, &entry, &stat, &path)? {
+        return Err(Errno::ACCESS);
     }
     if rules.is_shared_memory(&path) && !job.shared.inside.has_file(file_id(&stat)) {
         return Ok(job.refuse(rules.foreign_memory(), "open", &path));
     }
     if wish.writes()
-        && let Some(reply) = judge_write(job, found, &entry, &path, &stat)
+        && let Some(reply) = judge_write(job, found, &path, &stat)
     {
         return Ok(reply);
     }
@@ -297,7 +297,7 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
         let read_only = fstatvfs(&entry)?.f_flag.contains(StatVfsMountFlags::RDONLY);
         // A read-only mount doesn't stop writing into a FIFO; the promise about outside does.
         if wish.writes() && read_only {
-            job.note_mount("open for writing", &path, false);
+            job.note_mount("open for writing", &path, || false);
             return Err(Errno::ACCESS);
         }
         if !wish.flags.contains(OFlags::NONBLOCK) {
@@ -310,33 +310,27 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
         let fd = job.explained(made, "create", &path)?;
         return Ok(Reply::Descriptor(fd, wish.close_on_exec()));
     }
-    let opened = reopen(job.shared.proc.as_fd(), entry.as_fd(), wish.ours());
+    let opened = reopen(job.shared.descriptors.as_fd(), entry.as_fd(), wish.ours());
     let fd = job.explained(opened, "open for writing", &path)?;
     Ok(Reply::Descriptor(fd, wish.close_on_exec()))
 }
 
 /// Opens the very file that `entry` is, with other flags.
-pub(super) fn reopen(proc: BorrowedFd<'_>, entry: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn reopen(descriptors: BorrowedFd<'_>, entry: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags - OFlags::CREATE - OFlags::EXCL - OFlags::NOFOLLOW;
-    openat(proc, format!("self/fd/{}", entry.as_raw_fd()), flags, Mode::empty())
+    openat(descriptors, entry.as_raw_fd().to_string(), flags, Mode::empty())
 }
 
-fn judge_write(
-    job: &Job<'_, '_>,
-    found: Option<&Found<'_>>,
-    entry: &OwnedFd,
-    path: &[u8],
-    stat: &rustix::fs::Stat,
-) -> Option<Reply> {
+fn judge_write(job: &Job<'_, '_>, found: Option<&Found<'_>>, path: &[u8], stat: &Stat) -> Option<Reply> {
     let rules = job.rules();
-    if is_own_process(job, entry, path) || terminal::is_pseudo(stat) {
+    if is_own_process(job, stat, path) || terminal::is_pseudo(stat) {
         return None;
     }
     let verdict = match found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).map(|_| ()),
         // Pipes and the like have no path, and are no files of anybody's.
         None if path.first() != Some(&b'/') => Ok(()),
-        None if rules.plan.holds == Holds::Everything => rules.outside_path(path, false).map_or(Ok(()), Err),
+        None if rules.plan.holds == Holds::Everything => rules.outside_path(path, || false).map_or(Ok(()), Err),
         None => rules.unlisted(path).map_or(Ok(()), Err),
     };
     if let Err(refusal) = verdict {
@@ -347,9 +341,8 @@ fn judge_write(
 }
 
 /// Whether this is an entry of the caller's own under our `/proc`: what it may write there, the kernel says.
-fn is_own_process(job: &Job<'_, '_>, entry: &OwnedFd, path: &[u8]) -> bool {
-    fstat(entry).is_ok_and(|stat| file_id(&stat).device == job.shared.proc_device)
-        && path.starts_with(b"/proc/")
+fn is_own_process(job: &Job<'_, '_>, stat: &Stat, path: &[u8]) -> bool {
+    file_id(stat).device == job.shared.proc_device
         && walk::proc_owner(path).is_some_and(|owner| {
             // The memory of others is the kernel's to judge: it lets a debugger into its own children, and nobody further.
             path.ends_with(b"/mem")
@@ -358,15 +351,24 @@ fn is_own_process(job: &Job<'_, '_>, entry: &OwnedFd, path: &[u8]) -> bool {
         })
 }
 
-/// Where the caller sees our own `/proc`, it must not get at the supervisor through us: a thread may look into its own
-/// process, whatever rules bind it.
-fn foreign_process(job: &Job<'_, '_>, entry: &OwnedFd, path: &[u8]) -> Result<Option<Errno>, Errno> {
-    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
-    let on_proc = rustix::fs::fstatfs(entry)?.f_type as u64 == PROC_SUPER_MAGIC;
-    if !on_proc || file_id(&fstat(entry)?).device != job.shared.proc_device {
-        return Ok(None);
+/// Whether this is in the directory of a process that the caller must not look into through us. A thread may look into its
+/// own process, whatever rules bind it: so not into the supervisor. Where no Landlock rules bind us, the kernel would keep
+/// the caller from others outside, and not us: by whichever mount of a process file system, it is let into those inside.
+fn is_foreign_process(job: &Job<'_, '_>, entry: &OwnedFd, stat: &Stat, path: &[u8]) -> Result<bool, Errno> {
+    let FileId { device, .. } = file_id(stat);
+    let bound = job.rules().plan.holds == Holds::Everything;
+    if device != job.shared.proc_device {
+        if bound || !walk::has_number(path) || !walk::is_on_proc(entry.as_fd())? {
+            return Ok(false);
+        }
+        // Its own shows those inside alone.
+        return Ok(!job.caller.has_for_proc(device));
     }
-    let Some(owner) = walk::proc_owner(path) else { return Ok(None) };
-    let ours = openat(&job.shared.proc, format!("self/task/{owner}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    Ok(ours.is_ok().then_some(Errno::ACCESS))
+    let Some(owner) = walk::proc_owner(path) else {
+        // What is mounted under another name doesn't tell.
+        return Ok(!walk::has_proc(path) && walk::has_number(path));
+    };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let ours = openat(&job.shared.proc, format!("self/task/{owner}"), flags, Mode::empty()).is_ok();
+    Ok(ours || !(bound || job.caller.sees(owner)))
 }

@@ -13,25 +13,24 @@ pub fn file_id(stat: &rustix::fs::Stat) -> FileId {
     FileId { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
 }
 
-/// The path that the kernel gives for `fd`, through the supervisor's own `/proc`.
-pub fn path_of(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let name = format!("self/fd/{}", fd.as_raw_fd());
-    Ok(readlinkat(proc, name, Vec::with_capacity(256))?.into_bytes())
+/// The path that the kernel gives for `fd`, by the directory of our own descriptors.
+pub fn path_of(descriptors: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    Ok(readlinkat(descriptors, fd.as_raw_fd().to_string(), Vec::with_capacity(256))?.into_bytes())
 }
 
 /// A directory, open as a path.
-pub struct Place<'proc> {
+pub struct Place<'broker> {
     dir: OwnedFd,
-    proc: BorrowedFd<'proc>,
+    descriptors: BorrowedFd<'broker>,
     id: OnceCell<FileId>,
     path: OnceCell<Vec<u8>>,
 }
 
-impl<'proc> Place<'proc> {
-    /// Wraps `dir`; `proc` is the supervisor's own `/proc`.
+impl<'broker> Place<'broker> {
+    /// Wraps `dir`; `descriptors` is the directory of our own descriptors.
     #[must_use]
-    pub fn new(dir: OwnedFd, proc: BorrowedFd<'proc>) -> Self {
-        Self { dir, proc, id: OnceCell::new(), path: OnceCell::new() }
+    pub fn new(dir: OwnedFd, descriptors: BorrowedFd<'broker>) -> Self {
+        Self { dir, descriptors, id: OnceCell::new(), path: OnceCell::new() }
     }
 
     /// The directory.
@@ -60,7 +59,7 @@ impl<'proc> Place<'proc> {
         if let Some(path) = self.path.get() {
             return Ok(path);
         }
-        let path = path_of(self.proc, self.dir.as_fd())?;
+        let path = path_of(self.descriptors, self.dir.as_fd())?;
         Ok(self.path.get_or_init(|| path))
     }
 

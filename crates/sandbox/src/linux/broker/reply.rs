@@ -85,17 +85,17 @@ impl<'broker> Job<'broker, '_> {
     /// As [`Self::answer`], for what is known by its whole path: it comes back as the kernel gave it.
     pub fn explained<T>(&self, done: Result<T, Errno>, operation: &str, path: &[u8]) -> Result<T, Errno> {
         done.inspect_err(|errno| {
-            let _ = *errno == Errno::ROFS && self.note_mount(operation, path, false);
+            let _ = *errno == Errno::ROFS && self.note_mount(operation, path, || false);
         })
     }
 
     /// Records that mounts hold this name read-only; false if they don't.
     pub fn note_name(&self, operation: &str, place: &Place, name: &[u8]) -> bool {
-        place.path_to(name).is_ok_and(|path| self.note_mount(operation, &path, place.folds_names()))
+        place.path_to(name).is_ok_and(|path| self.note_mount(operation, &path, || place.folds_names()))
     }
 
     /// As [`Self::note_name`], for a whole path.
-    pub fn note_mount(&self, operation: &str, path: &[u8], folds: bool) -> bool {
+    pub fn note_mount(&self, operation: &str, path: &[u8], folds: impl FnOnce() -> bool) -> bool {
         let Some(refusal) = self.rules().held_by_mounts(path, folds) else { return false };
         self.record(refusal, operation, path);
         true

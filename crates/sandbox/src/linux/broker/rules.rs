@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A refusal: what the caller gets, and what is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +99,8 @@ pub struct Rules {
     pinned_names: Vec<Vec<u8>>,
     lists: Lists,
     order: RwLock<()>,
+    /// Protected paths as a file system that folds names compares them.
+    folded: OnceLock<Vec<Vec<u8>>>,
 }
 
 /// What may be done with a name.
@@ -134,6 +136,7 @@ impl Rules {
             pinned_names: Vec::new(),
             lists: Lists::open(&plan.only),
             order: RwLock::new(()),
+            folded: OnceLock::new(),
             plan,
         };
         for root in &rules.plan.roots {
@@ -370,22 +373,22 @@ impl Rules {
         }
         path.extend_from_slice(name);
         // What lists say of it was judged with what is done to it.
-        self.outside_lists(&path, parent.folds_names())
+        self.outside_lists(&path, || parent.folds_names())
     }
 
     /// Why mounts let nobody write `path`, where they hold that: the kernel said no, and this says for whose sake.
     #[must_use]
-    pub fn held_by_mounts(&self, path: &[u8], folds: bool) -> Option<Refusal> {
+    pub fn held_by_mounts(&self, path: &[u8], folds: impl FnOnce() -> bool) -> Option<Refusal> {
         let refusal = self.outside_path(path, folds).filter(|_| self.plan.holds == Holds::Names)?;
         Some(Refusal { errno: Errno::ROFS, ..refusal })
     }
 
-    /// As [`Self::outside`], for a whole path.
-    pub fn outside_path(&self, path: &[u8], folds: bool) -> Option<Refusal> {
+    /// As [`Self::outside`], for a whole path. Whether names are folded there is asked only if it makes a difference.
+    pub fn outside_path(&self, path: &[u8], folds: impl FnOnce() -> bool) -> Option<Refusal> {
         self.unlisted(path).or_else(|| self.outside_lists(path, folds))
     }
 
-    fn outside_lists(&self, path: &[u8], folds: bool) -> Option<Refusal> {
+    fn outside_lists(&self, path: &[u8], folds: impl FnOnce() -> bool) -> Option<Refusal> {
         if let Some(protected) = self.island(path, folds) {
             return Some(Refusal { allow_with: vec![grant(protected, path)], ..protected_path(protected) });
         }
@@ -463,11 +466,15 @@ impl Rules {
     }
 
     /// The protected path that `path` lies in.
-    fn island(&self, path: &[u8], folds: bool) -> Option<&Protected> {
-        let given = if folds { fold_path(path) } else { path.to_vec() };
-        self.plan.protected.iter().find(|protected| {
-            let held = protected.path.as_path().as_os_str().as_bytes();
-            if folds { is_below(&given, &fold_path(held)) } else { is_below(&given, held) }
+    fn island(&self, path: &[u8], folds: impl FnOnce() -> bool) -> Option<&Protected> {
+        let bytes = |protected: &Protected| protected.path.as_path().as_os_str().as_bytes().to_vec();
+        let held = |protected: &&Protected| is_below(path, protected.path.as_path().as_os_str().as_bytes());
+        let protected = &self.plan.protected;
+        protected.iter().find(held).or_else(|| {
+            let all = self.folded.get_or_init(|| protected.iter().map(|held| fold_path(&bytes(held))).collect());
+            let given = fold_path(path);
+            let alike = protected.iter().zip(all).find(|(_, held)| is_below(&given, held));
+            alike.filter(|_| folds()).map(|(protected, _)| protected)
         })
     }
 
@@ -487,7 +494,7 @@ impl Rules {
             if file_id(&stat) != id {
                 return None;
             }
-            self.island(path.as_os_str().as_bytes(), false).map(protected_path)
+            self.island(path.as_os_str().as_bytes(), || false).map(protected_path)
         })
     }
 

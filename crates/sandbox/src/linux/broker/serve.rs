@@ -136,7 +136,7 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
     {
         return launch(shared, notification.pid, at.path);
     }
-    let caller = Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, memory);
+    let caller = Caller::new(shared, notification, memory);
     let caller = match caller {
         Ok(caller) => caller,
         Err(_) if !notify::id_valid(shared.listener.as_fd(), notification.id) => return Reply::Later,
@@ -147,8 +147,7 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
     // A dead thread's directory under `/proc`: its number has come round, so look it up anew.
     if matches!(reply, Reply::Fail(Errno::SRCH)) && notify::id_valid(shared.listener.as_fd(), notification.id) {
         job.memory.forget(notification.pid);
-        let again =
-            Caller::new(shared.listener.as_fd(), shared.proc.as_fd(), shared.proc_device, notification, job.memory);
+        let again = Caller::new(shared, notification, job.memory);
         if let Ok(caller) = again {
             job.caller = caller;
             return perform(&mut job, call);
@@ -183,7 +182,7 @@ fn launch(shared: &Shared, pid: u32, path: u64) -> Reply {
         // A path that is absolute leaves the directory aside.
         let path = shared.rules.cwd().join(std::ffi::OsStr::from_bytes(path.as_bytes()));
         let entry = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        super::place::path_of(shared.proc.as_fd(), entry.as_fd())
+        super::place::path_of(shared.descriptors.as_fd(), entry.as_fd())
     });
     match found {
         Ok(path) => match shared.rules.denied_read(&path) {

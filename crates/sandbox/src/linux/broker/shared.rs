@@ -6,6 +6,7 @@ use super::inside::Inside;
 use super::record::Record;
 use super::rules::Rules;
 use super::sockname::Names;
+use ringfence_model::Voucher;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Shared {
     pub listener: OwnedFd,
     /// Our own `/proc`.
     pub proc: OwnedFd,
+    /// In it, the directory of what we have open.
+    pub descriptors: OwnedFd,
     /// Its device number.
     pub proc_device: u64,
     /// What is held.
@@ -29,6 +32,8 @@ pub struct Shared {
     pub(super) sockets: Names,
     /// Processes that may still be started; none: as many as one likes.
     pub forks: Option<Forks>,
+    /// What connections to the proxy begin with, where it listens on the machine's loopback.
+    pub voucher: Option<Arc<Voucher>>,
     /// A random number, by which a process is known that shares this memory.
     pub secret: [u8; 16],
     /// The command has executed its program.

@@ -5,11 +5,12 @@ use super::caller::errno;
 use super::place::file_id;
 use super::reply::{Job, Reply};
 use super::rules::{Answer, Deed, Refusal, open_any_at};
+use super::vouch::{self, Said};
 use super::walk::{self, Named};
 use super::{net, wait};
 use crate::sys::{address as socket, notify, peek};
 use ringfence_model::confinement::UnixSockets;
-use ringfence_model::{DenialKind, Origin};
+use ringfence_model::{DenialKind, Origin, Voucher};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, getsockname, socketpair, sockopt};
@@ -80,6 +81,9 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
         }
         if job.rules().plan.may_go_on() {
             return Ok(Reply::GoOn);
+        }
+        if let Some(voucher) = net::voucher(job, &taken, &address) {
+            return connect_to_proxy(job, taken, address, voucher);
         }
         net::bind_source(job, &taken, &address);
         return connect_to(job, taken, address, None);
@@ -161,7 +165,7 @@ pub(super) fn judge(job: &mut Job<'_, '_>, address: Vec<u8>) -> Result<Judged, E
         return Ok(Judged::Listed { address, entry });
     }
     let target = match &entry {
-        Some(entry) => super::place::path_of(job.shared.proc.as_fd(), entry.as_fd())?,
+        Some(entry) => super::place::path_of(job.shared.descriptors.as_fd(), entry.as_fd())?,
         None => Vec::new(),
     };
     Ok(Judged::Refused { refusal: made_outside(Some(&target)), target })
@@ -207,6 +211,42 @@ fn connect_to(job: &Job<'_, '_>, taken: OwnedFd, address: Vec<u8>, entry: Option
             let done = socket::connect(ours.as_fd(), &address).map_err(|error| errno(&error));
             net::remember_source(&shared, &ours);
             drop(entry);
+            done.into()
+        },
+        move || {
+            let _ = rustix::net::shutdown(&*theirs, rustix::net::Shutdown::Both);
+        },
+    )
+}
+
+/// Connects to the proxy, and says first by what it knows who connects.
+fn connect_to_proxy(
+    job: &Job<'_, '_>,
+    taken: OwnedFd,
+    address: Vec<u8>,
+    voucher: Arc<Voucher>,
+) -> Result<Reply, Errno> {
+    if vouch::is_connected(&taken) {
+        return connect_to(job, taken, address, None);
+    }
+    let is_under_way = |done: Result<(), Errno>| matches!(done, Ok(()) | Err(Errno::INPROGRESS));
+    let connect = move |taken: &OwnedFd| socket::connect(taken.as_fd(), &address).map_err(|error| errno(&error));
+    let waits = !fcntl_getfl(&taken)?.contains(OFlags::NONBLOCK);
+    let begun = (!waits).then(|| connect(&taken));
+    if let Some(done) = begun
+        && (!is_under_way(done) || vouch::say(&taken, &voucher) == Said::Done)
+    {
+        return Ok(done.into());
+    }
+    let taken = Arc::new(taken);
+    let (ours, theirs) = (Arc::clone(&taken), taken);
+    wait::elsewhere(
+        job,
+        move || {
+            let done = begun.unwrap_or_else(|| connect(&ours));
+            if is_under_way(done) {
+                vouch::say_when_connected(&ours, &voucher);
+            }
             done.into()
         },
         move || {
@@ -275,7 +315,8 @@ fn perform_bind(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) -> Re
                 return Err(Errno::ADDRINUSE);
             }
             let rules = job.rules();
-            let _order = rules.order(rules.concerns(&found.name));
+            // Alone, whatever the name: between its being bound and its being remembered, nothing else may take it.
+            let _order = rules.order(true);
             match rules.judge(&found.parent, &found.name, Deed::Make, None) {
                 Ok(Answer::Exists) => return Err(Errno::ADDRINUSE),
                 Ok(Answer::Go | Answer::Missing) => {}

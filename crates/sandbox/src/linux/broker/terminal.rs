@@ -43,7 +43,7 @@ pub(super) fn shared(
     flags: OFlags,
     close_on_exec: bool,
 ) -> Result<Option<Reply>, Errno> {
-    let reopened = || super::open::reopen(job.caller.proc, entry.as_fd(), flags);
+    let reopened = || super::open::reopen(job.shared.descriptors.as_fd(), entry.as_fd(), flags);
     match (major(device), minor(device)) {
         (5, 2) => {
             let made = reopened()?;
@@ -99,7 +99,7 @@ fn find(job: &Job<'_, '_>, (major_number, minor_number): (u32, u32), flags: OFla
     for fd in 0..3 {
         let Ok(entry) = job.caller.descriptor(fd) else { continue };
         if fstat(&entry)?.st_rdev == makedev(major_number, minor_number) {
-            return super::open::reopen(job.caller.proc, entry.as_fd(), flags);
+            return super::open::reopen(job.shared.descriptors.as_fd(), entry.as_fd(), flags);
         }
     }
     Err(Errno::NXIO)

@@ -68,14 +68,14 @@ pub(super) fn open_fifo(job: &Job<'_, '_>, entry: OwnedFd, flags: OFlags, close_
     let (ours, theirs) = (Arc::clone(job.shared), Arc::clone(job.shared));
     elsewhere(
         job,
-        move || match super::open::reopen(ours.proc.as_fd(), opened.as_fd(), flags) {
+        move || match super::open::reopen(ours.descriptors.as_fd(), opened.as_fd(), flags) {
             Ok(fd) => Reply::Descriptor(fd, close_on_exec),
             Err(errno) => Reply::Fail(errno),
         },
         move || {
             // Being both ends for a moment ends every wait on it.
             drop(super::open::reopen(
-                theirs.proc.as_fd(),
+                theirs.descriptors.as_fd(),
                 woken.as_fd(),
                 OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC,
             ));

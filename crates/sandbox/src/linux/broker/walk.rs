@@ -6,6 +6,7 @@
 use super::call::At;
 use super::caller::Caller;
 use super::place::{Place, file_id, path_of};
+use ringfence_model::facts::FileId;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat, openat2, readlinkat, statat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -139,9 +140,7 @@ enum Link {
 
 /// What a symbolic link leads to.
 fn read_link(caller: &Caller<'_>, dir: BorrowedFd<'_>, name: &[u8], link: BorrowedFd<'_>) -> Result<Link, Errno> {
-    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
-    let on_proc = fstatfs(dir)?.f_type as u64 == PROC_SUPER_MAGIC;
-    if on_proc {
+    if is_on_proc(dir)? {
         return read_proc_link(caller, dir, name, link);
     }
     forbid_foreign_link(dir, link)?;
@@ -161,10 +160,15 @@ fn forbid_foreign_link(dir: BorrowedFd<'_>, link: BorrowedFd<'_>) -> Result<(), 
 
 fn read_proc_link(caller: &Caller<'_>, dir: BorrowedFd<'_>, name: &[u8], link: BorrowedFd<'_>) -> Result<Link, Errno> {
     let status = caller.status()?;
-    let ours = file_id(&fstat(dir)?).device == caller.proc_device;
+    let FileId { device, .. } = file_id(&fstat(dir)?);
+    let ours = device == caller.proc_device;
+    if !ours && !caller.has_for_proc(device) {
+        // There, the same numbers mean other processes.
+        return Err(Errno::ACCESS);
+    }
     let (process, thread) =
         if ours { (status.process, caller.thread) } else { (status.inner_process, status.inner_thread) };
-    let path = path_of(caller.proc, dir)?;
+    let path = path_of(caller.descriptors, dir)?;
     let owner = proc_owner(&path);
     match (name, owner) {
         (b"self", None) => Ok(Link::To(process.to_string().into_bytes())),
@@ -179,15 +183,37 @@ fn read_proc_link(caller: &Caller<'_>, dir: BorrowedFd<'_>, name: &[u8], link: B
     }
 }
 
-/// The process or thread whose directory under some `/proc` this path is in.
+/// The process or thread whose directory under some `/proc` this path is in. What stands before that `/proc` has no say:
+/// on the way to one that is mounted elsewhere, directories may be called by numbers as well.
 pub(super) fn proc_owner(path: &[u8]) -> Option<u32> {
     let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-    let number = |name: &&[u8]| std::str::from_utf8(name).ok()?.parse::<u32>().ok();
-    let process = names.iter().position(|name| number(name).is_some())?;
-    match (names.get(process + 1), names.get(process + 2)) {
+    let proc = names.iter().rposition(|name| *name == b"proc")?;
+    let process = number(names.get(proc + 1)?)?;
+    match (names.get(proc + 2), names.get(proc + 3)) {
         (Some(&b"task"), Some(thread)) => number(thread),
-        _ => names.get(process).and_then(number),
+        _ => Some(process),
     }
+}
+
+/// Whether some name of this path is `proc`.
+pub(super) fn has_proc(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|name| name == b"proc")
+}
+
+/// Whether some name of this path is a number.
+pub(super) fn has_number(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|name| number(name).is_some())
+}
+
+/// Whether this is in a process file system.
+pub(super) fn is_on_proc(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
+    let kind = fstatfs(fd)?.f_type as u64;
+    Ok(kind == PROC_SUPER_MAGIC)
+}
+
+fn number(name: &[u8]) -> Option<u32> {
+    std::str::from_utf8(name).ok()?.parse().ok()
 }
 
 /// Finds what `found` names, following links if `follow`.
@@ -248,5 +274,16 @@ mod tests {
         assert_eq!(proc_owner(b"/proc/12/task/13/fd"), Some(13));
         assert_eq!(proc_owner(b"/proc"), None);
         assert_eq!(proc_owner(b"/proc/sys/net"), None);
+        assert_eq!(proc_owner(b"/proc/irq/12"), None);
+        assert_eq!(proc_owner(b"/proc/12/fdinfo/5"), Some(12));
+    }
+
+    #[test]
+    fn proc_04_what_stands_before_a_proc_says_nothing_of_whose_directory_it_is() {
+        // Once taken for that of process 100, which was then let through the links of process 777.
+        assert_eq!(proc_owner(b"/srv/100/proc/777/root"), Some(777));
+        assert_eq!(proc_owner(b"/srv/100/p/777/root"), None);
+        assert!(has_number(b"/srv/100/p/777/root") && !has_proc(b"/srv/100/p/777/root"));
+        assert!(!has_number(b"/srv/p/cpuinfo"));
     }
 }

@@ -118,7 +118,7 @@ impl Scratch {
         let plan = self.plan.clone();
         let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
         spawn_filtered(command, program, move |listener| {
-            Prepared::open(plan).unwrap().enlist().unwrap().start(listener, std::process::id()).unwrap()
+            Prepared::open(plan).unwrap().enlist().unwrap().start(listener, std::process::id(), None).unwrap()
         })
     }
 

@@ -17,6 +17,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ("race-directory", race_directory),
     ("race-chain", race_chain),
     ("race-address", race_address),
+    ("race-bound", race_bound),
     ("race-killed", race_killed),
     ("race-unmapped", race_unmapped),
     ("race-program", race_program),
@@ -152,6 +153,33 @@ fn race_address(_: &Path) {
             }
         },
     );
+}
+
+/// A socket made outside is put into the place of one that is just being bound, while somebody keeps workers busy, so that
+/// others answer beside them.
+fn race_bound(_: &Path) {
+    symlink("src", "long").unwrap();
+    // It leads through a link, and so is walked name by name.
+    let slow = format!("long/{}x/y", "../src/".repeat(500));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = fs::create_dir(&slow);
+                }
+            });
+        }
+        meanwhile(
+            || {
+                let _ = fs::rename("o.sock", "b.sock");
+                let _ = std::os::unix::net::UnixStream::connect("b.sock");
+                let _ = renameat_with(CWD, "b.sock", CWD, "o.sock", RenameFlags::NOREPLACE);
+            },
+            || drop(std::os::unix::net::UnixListener::bind("b.sock")),
+        );
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 fn rustix_zeroed() -> libc::sockaddr_un {
@@ -359,6 +387,15 @@ fn proc_11_an_address_that_changes_meanwhile() {
     let scratch = Scratch::new();
     let outside = std::os::unix::net::UnixListener::bind(scratch.path("ws/o.sock")).unwrap();
     scratch.run("race-address");
+    outside.set_nonblocking(true).unwrap();
+    assert!(outside.accept().is_err());
+}
+
+#[test]
+fn proc_11_a_socket_that_is_exchanged_while_it_is_bound() {
+    let scratch = Scratch::new();
+    let outside = std::os::unix::net::UnixListener::bind(scratch.path("ws/o.sock")).unwrap();
+    scratch.run("race-bound");
     outside.set_nonblocking(true).unwrap();
     assert!(outside.accept().is_err());
 }
