@@ -32,7 +32,7 @@ pub struct Answers {
     pub approve_with: Option<String>,
     /// Ask over a channel, one JSON document a line: `N` (a socket), `IN,OUT` (answers from descriptor IN, requests to
     /// OUT), or `stdio`
-    #[arg(long, value_name = "CHANNEL")]
+    #[arg(long, value_name = "CHANNEL", allow_negative_numbers = true)]
     pub approve_over: Option<String>,
 }
 
