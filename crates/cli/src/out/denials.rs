@@ -28,8 +28,8 @@ pub fn after_run(exit: Option<Exit>, not_held: &[NotHeld], denials: &[Denial], a
     }
     let shown = if all { denials.len() } else { SHOWN };
     for denial in denials.iter().take(shown) {
-        let unnamed = Denial { id: String::new(), ..denial.clone() };
-        eprintln!("{} {}", paint.bad("ringfence: denied:"), line(if recorded { denial } else { &unnamed }));
+        let text = if recorded { line(denial) } else { line(&Denial { id: String::new(), ..denial.clone() }) };
+        eprintln!("{} {text}", paint.bad("ringfence: denied:"));
     }
     let more = denials.len().saturating_sub(shown);
     if more > 0 {

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 /// Strangers that are heard at once.
@@ -61,7 +61,7 @@ impl Proxy {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 Some(heard) = strangers.tasks.join_next() => {
-                    match strangers.known(heard) {
+                    match heard.ok().flatten() {
                         Some(stream) => self.receive(&session, stream, speaks, &mut tasks),
                         None => strangers.note(&self, &session, speaks),
                     }
@@ -119,11 +119,6 @@ impl Strangers {
             let _ = tokio::time::timeout(GOODBYE, refuse(stream, speaks)).await;
             None
         }));
-    }
-
-    /// The connection, if it is the sandbox's.
-    fn known(&self, heard: Result<Option<TcpStream>, JoinError>) -> Option<TcpStream> {
-        heard.ok().flatten()
     }
 
     /// Counts one that was refused or gave way, and records it and those before it if none was lately.

@@ -354,15 +354,12 @@ fn places(entry: &ConfigEntry, base: &Path, home: Option<&AbsPath>) -> Vec<AbsPa
         // What doesn't exist yet can come into being, so its name counts as well.
         resolve(&path).ok().or_else(|| AbsPath::lexical(&path).ok())
     };
-    if entry.include().is_some() || matches!(entry.name.as_str(), "hookspath" | "attributesfile" | "templatedir") {
-        return if entry.include().is_some() || names_programs(entry) {
-            at(&entry.value).into_iter().collect()
-        } else {
-            Vec::new()
-        };
-    }
-    if !names_programs(entry) {
+    let includes = entry.include().is_some();
+    if !includes && !names_programs(entry) {
         return Vec::new();
+    }
+    if includes || matches!(entry.name.as_str(), "hookspath" | "attributesfile" | "templatedir") {
+        return at(&entry.value).into_iter().collect();
     }
     let mut found = Vec::new();
     for (at_word, word) in entry.value.trim_start_matches('!').split_whitespace().enumerate() {

@@ -26,20 +26,9 @@ impl Listing {
 #[cfg(target_os = "linux")]
 const SMALL: usize = 4 << 10;
 
-/// File systems that list every name they know.
+/// `f_type` of `statfs(2)` of file systems that list every name they know: ext4, XFS, Btrfs, tmpfs, overlayfs, F2FS.
 #[cfg(target_os = "linux")]
-const HONEST: [u64; 6] = [kind_of::EXT, kind_of::XFS, kind_of::BTRFS, kind_of::TMPFS, kind_of::OVERLAY, kind_of::F2FS];
-
-/// `f_type` of `statfs(2)`, from its man page.
-#[cfg(target_os = "linux")]
-mod kind_of {
-    pub(super) const EXT: u64 = 0xef53;
-    pub(super) const XFS: u64 = 0x5846_5342;
-    pub(super) const BTRFS: u64 = 0x9123_683e;
-    pub(super) const TMPFS: u64 = 0x0102_1994;
-    pub(super) const OVERLAY: u64 = 0x794c_7630;
-    pub(super) const F2FS: u64 = 0xf2f5_2010;
-}
+const HONEST: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0xf2f5_2010];
 
 #[cfg(target_os = "linux")]
 fn read(directory: &Path) -> Option<Listing> {

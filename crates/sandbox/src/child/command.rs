@@ -118,13 +118,13 @@ fn is_there(file: &CStr) -> bool {
 fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
     let launch = shared.launch();
     let at = |stage: u32| move |errno: Errno| (stage, errno);
-    let early = shared.ready.load(SeqCst) == done::NO;
+    let filter_first = shared.work().command_early;
     // Before the filter, which would ask the broker to remember it.
     process::umask(shared.umask.load(SeqCst));
     if launch.confine {
         security::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(at(stage::PRIVILEGES))?;
-        if early {
-            // The kernel takes long to compile it; process 1 is mounting meanwhile. It allows everything below.
+        if filter_first {
+            // The kernel takes long to compile it; process 1 may be mounting meanwhile. It allows everything below.
             filter(shared).map_err(at(stage::SECCOMP))?;
         }
     }
@@ -165,7 +165,7 @@ fn confine(shared: &Shared) -> Result<(), (u32, Errno)> {
         security::landlock_restrict(ruleset).map_err(at(stage::LANDLOCK))?;
     }
     security::drop_capabilities().map_err(at(stage::PRIVILEGES))?;
-    if !early {
+    if !filter_first {
         filter(shared).map_err(at(stage::SECCOMP))?;
     }
     limit()

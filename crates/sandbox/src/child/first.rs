@@ -13,8 +13,16 @@ use ringfence_model::transparent;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::SeqCst;
 
+/// Flags of `clone(2)` for a thread of the process that calls.
+pub(super) const THREAD: i32 = libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM;
+
 /// Entry of process 1.
-pub(super) extern "C" fn first_process(argument: *mut c_void) -> i32 {
+extern "C" fn first_process(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Shared` that it keeps until this process has ended.
     let shared = unsafe { &*argument.cast_const().cast::<Shared>() };
     let command = prepare(shared);
@@ -199,18 +207,12 @@ fn start_helper(shared: &Shared) -> Result<(), Errno> {
     if shared.helper_namespaces == 0 {
         return Ok(());
     }
-    let flags = libc::CLONE_VM
-        | libc::CLONE_FS
-        | libc::CLONE_FILES
-        | libc::CLONE_SIGHAND
-        | libc::CLONE_THREAD
-        | libc::CLONE_SYSVSEM;
     // SAFETY: the helper's stack is a mapping of the supervisor's that outlives it, and `helper` keeps the rules above.
     unsafe {
         clone(
             helper,
             shared.helper_stack as *mut c_void,
-            flags,
+            THREAD,
             std::ptr::from_ref(shared).cast_mut().cast(),
             std::ptr::null_mut(),
             std::ptr::null(),

@@ -1,7 +1,7 @@
 //! The thread that makes process 1 while the supervisor goes on with its settings. To make the namespaces takes the kernel as
 //! long as a third of them takes us.
 
-use super::first::first_process;
+use super::first::{THREAD, start};
 use super::shared::{Shared, phase};
 use crate::sys::{Errno, clone, fs, memory, process, security, socket};
 use std::ffi::{CStr, CString, c_void};
@@ -33,19 +33,12 @@ pub(crate) struct Making {
 
 /// Starts the thread. `running` is cleared when it has ended.
 pub(crate) fn make_beside(making: &Making, stack_top: usize, running: &AtomicU32) -> Result<i32, Errno> {
-    let flags = libc::CLONE_VM
-        | libc::CLONE_FS
-        | libc::CLONE_FILES
-        | libc::CLONE_SIGHAND
-        | libc::CLONE_THREAD
-        | libc::CLONE_SYSVSEM
-        | libc::CLONE_CHILD_CLEARTID;
     // SAFETY: the caller keeps stack and record until the thread has ended, and `maker` keeps the rules above.
     unsafe {
         clone(
             maker,
             stack_top as *mut c_void,
-            flags,
+            THREAD | libc::CLONE_CHILD_CLEARTID,
             std::ptr::from_ref(making).cast_mut().cast(),
             std::ptr::null_mut(),
             running,
@@ -57,9 +50,7 @@ extern "C" fn maker(argument: *mut c_void) -> i32 {
     // SAFETY: the supervisor passes a `Making` that it keeps until this thread has ended.
     let making = unsafe { &*argument.cast_const().cast::<Making>() };
     // Wherever it was put, it runs now.
-    if let Some(processors) = &making.shared.processors {
-        let _ = processors.give_to(0);
-    }
+    making.shared.take_processors();
     memory::map_ahead(making.heap.clone(), making.stack);
     if let Err(errno) = make(making) {
         making.errno.store(errno.0, SeqCst);
@@ -78,17 +69,7 @@ fn make(making: &Making) -> Result<(), Errno> {
         shared.socket.store(theirs, SeqCst);
         shared.supervisor.store(own, SeqCst);
         let mut pidfd = -1;
-        // SAFETY: the supervisor keeps stack and record until the process has ended, and it keeps to the rules above.
-        let started = unsafe {
-            clone(
-                first_process,
-                making.stack_top as *mut c_void,
-                making.flags,
-                std::ptr::from_ref(shared).cast_mut().cast(),
-                &raw mut pidfd,
-                std::ptr::null(),
-            )
-        };
+        let started = start(shared, false, making.stack_top, making.flags, &mut pidfd);
         fs::close(theirs);
         making.pidfd.store(pidfd, SeqCst);
         started

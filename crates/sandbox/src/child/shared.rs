@@ -122,7 +122,7 @@ pub(crate) struct Work {
     pub interface: Option<Slot>,
     /// Processes inside go on after the command.
     pub keep_background: bool,
-    /// The command's process may be started before everything around it is in place.
+    /// The command's process may be started, and has its filter, before everything around it is in place.
     pub command_early: bool,
 }
 
@@ -242,8 +242,8 @@ impl Shared {
         }
     }
 
-    /// Has a process that was just started begin on another processor than this one, until it takes all.
-    pub(super) fn send_elsewhere(&self, pid: i32) {
+    /// Has a process or thread that was just started begin on another processor than this one, until it takes all.
+    pub(crate) fn send_elsewhere(&self, pid: i32) {
         if let Some(elsewhere) = self.processors.as_ref().and_then(Processors::but_this_one) {
             let _ = elsewhere.give_to(pid);
         }

@@ -41,14 +41,12 @@ impl Ahead {
     #[must_use]
     pub fn begin() -> Option<Self> {
         let stacks = Region::new(4 * STACK).ok()?;
-        // Left to itself, the kernel may well queue a new thread behind its maker while another processor idles, until a tick
-        // moves it.
-        let processors = Processors::allowed().ok();
         let mut shared = Box::new(Shared::new(-1, -1, WANTED, [stacks.address(2 * STACK), stacks.address(3 * STACK)]));
         shared.makes_early = true;
-        shared.processors = processors;
+        // Left to itself, the kernel may well queue a new thread behind its maker while another processor idles, until a tick
+        // moves it.
+        shared.processors = Processors::allowed().ok();
         let flags = libc::CLONE_VM | libc::CLONE_PIDFD | (WANTED & !shared.helper_namespaces);
-        let elsewhere = processors.as_ref().and_then(Processors::but_this_one);
         let heap = heap();
         let making = Box::new(Making {
             heap,
@@ -75,9 +73,7 @@ impl Ahead {
             let _ = security::prctl(libc::PR_SET_DUMPABLE, 0);
             return None;
         };
-        if let Some(elsewhere) = elsewhere {
-            let _ = elsewhere.give_to(maker);
-        }
+        making.shared.send_elsewhere(maker);
         Some(Self(Some(Begun { making, stacks, mask, maker })))
     }
 

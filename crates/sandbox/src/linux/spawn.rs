@@ -111,7 +111,8 @@ impl Sandbox {
             }
             None => First::start(&self.plan, false)?,
         };
-        first.give_work(Work { command_early: group.is_none(), ..self.work(program) });
+        let command_early = self.plan.tier == Tier::Namespaces && group.is_none();
+        first.give_work(Work { command_early, ..self.work(program) });
         // The filter is made while process 1 mounts, and somebody to answer it while the command is set up.
         let filter = self.filter(broker.as_deref())?;
         let listener = broker.is_some();
