@@ -8,6 +8,7 @@ use crate::policy::{Decision, Refusal};
 use crate::resolve::{self, ResolveError};
 use ringfence_model::Origin;
 use ringfence_model::domain::DomainPattern;
+use ringfence_model::grant::Lasts;
 use ringfence_model::network::NetworkProtocol;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -128,8 +129,13 @@ pub(crate) async fn decide(
     let metrics = &visit.proxy.recorder.metrics;
     let answer = session.asking.ask(question, || _ = metrics.asked.fetch_add(1, Relaxed)).await;
     let (rule, origin) = match answer {
-        Answer::No(why) => return Err(Box::new(Refusal::of_decision(target, decision, Some(&why)))),
-        Answer::Once => ("grant: once", "answer: once"),
+        Answer::No(why) => {
+            let refusal = Refusal::of_decision(target, decision, Some(&why));
+            return Err(Box::new(refusal.or_escalate(session.can_escalate)));
+        }
+        Answer::Once | Answer::Kept(Lasts::Once) => ("grant: once", "answer: once"),
+        Answer::Kept(Lasts::Session) => ("grant: session", "answer: session"),
+        Answer::Kept(Lasts::Always) => ("grant: always", "answer: always"),
         Answer::Session => {
             if let Ok(pattern) = target.to_string().parse() {
                 session.grants.add(pattern, Origin::Grant { grant: format!("session, {target}") });
