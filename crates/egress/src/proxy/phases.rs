@@ -2,7 +2,7 @@
 
 use super::{Proxy, Session, Visit};
 use crate::ask::{Answer, Question};
-use crate::event::Record;
+use crate::event::{Bytes as Counters, Record};
 use crate::host::{Host, Target};
 use crate::policy::{Decision, Refusal};
 use crate::resolve::{self, ResolveError};
@@ -198,6 +198,24 @@ pub(crate) async fn connect(visit: &Visit, pinned: &Pinned, tunnel: bool) -> Res
     let _ = stream.set_nodelay(true);
     let address = stream.peer_addr().ok().map(|peer| peer.ip());
     Ok(Connected { stream, address, through_proxy: false, early: Vec::new() })
+}
+
+/// Waits for an origin's answer to a request. Its body may take as long as it likes while it moves: `limit` is for an origin
+/// that says nothing once it has it, and for a client that stops in the middle.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    sent: &Counters,
+    answer: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::pin!(answer);
+    loop {
+        let before = sent.up.load(Relaxed);
+        match tokio::time::timeout(limit, answer.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if sent.up.load(Relaxed) == before => return Err(Failure::TimedOut),
+            Err(_) => {}
+        }
+    }
 }
 
 /// The judged address that datagrams go to. They never go through the host's own proxy.

@@ -22,7 +22,7 @@ pub struct Limits {
     pub lookup: Duration,
     /// Time to connect to all addresses of a host together.
     pub connect: Duration,
-    /// Time for an origin to begin its answer.
+    /// Time for an origin to begin its answer, from the last byte of the request on.
     pub answer: Duration,
     /// Silence of a tunnel of which one direction is closed.
     pub half_open: Duration,
