@@ -26,7 +26,9 @@ mod with_proxy {
     use ringfence_egress::event::Event;
     use ringfence_egress::standalone::Listen;
     use ringfence_model::action::Placement;
+    use ringfence_model::verdict::QuestionKind;
     use ringfence_model::{Denial, Origin};
+    use ringfence_policy::table::{self, Cell, Row};
     use std::sync::mpsc::{self, Receiver};
     use std::sync::{Mutex, PoisonError};
 
@@ -46,7 +48,7 @@ mod with_proxy {
                 rules: self.rules(),
                 granted: granted(authorization),
                 asker: Some(asker),
-                can_escalate: true,
+                can_escalate: self.can_escalate(),
                 events: Some(sender),
                 private: self.private_directory(),
             };
@@ -145,6 +147,13 @@ mod with_proxy {
                 Some(Ended { by, act }) => Err(NetworkError::Ended { by, act }),
                 None => Ok(()),
             }
+        }
+
+        /// Whether a run can be started with an escalation under this policy.
+        fn can_escalate(&self) -> bool {
+            let (mode, policy) = (self.settings().sandbox_mode.value, self.settings().approval_policy.value);
+            table::cell(mode, Row::Escalation, policy) != Cell::Refuse
+                && table::may_ask(policy, QuestionKind::Escalation)
         }
 
         fn record_network(&self, id: &str, events: Receiver<Event>) {
