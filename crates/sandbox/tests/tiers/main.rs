@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
+mod elsewhere;
+mod exhaustion;
 mod folding;
 mod git;
 mod grid;
