@@ -4,6 +4,7 @@ mod ahead;
 pub mod broker;
 mod domain;
 pub mod filter;
+mod given;
 pub(crate) mod lend;
 mod limits;
 pub(crate) mod ops;

@@ -1,5 +1,6 @@
 //! Supervises: waits for the command, passes signals on, keeps the terminal, serves the broker, keeps the clock.
 
+use super::given::{self, Given};
 use super::limits::Watch;
 use super::limits::group::Group;
 use super::seam::{Broker, BrokerFactory, BrokerStart};
@@ -79,6 +80,7 @@ pub struct Running<'p> {
     broker: Option<Box<dyn Broker>>,
     enforced: Vec<Enforced>,
     pipes: Pipes,
+    given: Vec<Given>,
     inlets: Vec<(Inlet, OwnedFd)>,
     signals: Option<OwnedFd>,
     terminal: Option<Terminal>,
@@ -131,7 +133,7 @@ impl<'p> Running<'p> {
         terminal: Option<Terminal>,
     ) -> Result<Self, StartError> {
         let Parts { plan, started, broker, began, before, group } = parts;
-        let Streams { theirs, pipes, relay, uncounted, .. } = streams;
+        let Streams { theirs, pipes, relay, uncounted, given, .. } = streams;
         drop(theirs);
         let Started { memory, pid, pidfd, socket, mask } = started;
         let mut running = Self {
@@ -143,6 +145,7 @@ impl<'p> Running<'p> {
             broker: None,
             enforced: Vec::new(),
             pipes,
+            given,
             inlets: Vec::new(),
             signals: None,
             terminal,
@@ -200,6 +203,7 @@ impl<'p> Running<'p> {
                     (word::PROXY_SOCKET, Some(fd)) => {
                         self.inlets.extend(Inlet::from_word(value).map(|inlet| (inlet, fd)));
                     }
+                    (word::STREAM, Some(fd)) => given::keep(&mut self.given, value, fd),
                     (word::LISTENER, Some(listener)) => {
                         let Some(factory) = factory.take() else { continue };
                         let start = BrokerStart {
@@ -412,6 +416,7 @@ impl<'p> Running<'p> {
             }
         };
         self.pass_rest();
+        given::carry_back(&self.given);
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }

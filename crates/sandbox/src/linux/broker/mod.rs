@@ -36,6 +36,7 @@ mod serve;
 mod shared;
 mod socket;
 mod sockname;
+mod tables;
 mod terminal;
 pub mod trap;
 mod vouch;

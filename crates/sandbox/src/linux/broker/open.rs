@@ -1,7 +1,7 @@
 //! Opens: performed for the caller, which gets the descriptor.
 
 use super::call::At;
-use super::place::{file_id, path_of};
+use super::place::{file_id, is_memory, path_of};
 use super::plan::Holds;
 use super::reply::{Job, Reply};
 use super::rules::{Answer, Deed};
@@ -267,7 +267,7 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     if is_foreign_process(job, &entry, &stat, &path)? {
         return Err(Errno::ACCESS);
     }
-    if rules.is_shared_memory(&path) && !job.shared.inside.has_file(file_id(&stat)) {
+    if job.is_foreign_memory(&path, &stat) {
         return Ok(job.refuse(rules.foreign_memory(), "open", &path));
     }
     if wish.writes()
@@ -328,10 +328,8 @@ fn judge_write(job: &Job<'_, '_>, found: Option<&Found<'_>>, path: &[u8], stat: 
     }
     let verdict = match found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).map(|_| ()),
-        // Pipes and the like have no path, and are no files of anybody's.
-        None if path.first() != Some(&b'/') => Ok(()),
-        None if rules.plan.holds == Holds::Everything => rules.outside_path(path, || false).map_or(Ok(()), Err),
-        None => rules.unlisted(path).map_or(Ok(()), Err),
+        None if is_memory(path, stat) => Ok(()),
+        None => rules.forbids_nameless(path).map_or(Ok(()), Err),
     };
     if let Err(refusal) = verdict {
         return Some(job.refuse(refusal, "open for writing", path));

@@ -82,6 +82,9 @@ struct Root {
     path: Vec<u8>,
 }
 
+/// What the kernel adds to the path of what was removed.
+const REMOVED: &[u8] = b" (deleted)";
+
 /// Shared memory of POSIX.
 const SHARED_MEMORY: &[u8] = b"/dev/shm";
 
@@ -376,6 +379,18 @@ impl Rules {
         self.outside_lists(&path, || parent.folds_names())
     }
 
+    /// Why what is reached by a descriptor, and not by a name, must not be written or get a further name: `path` is what the
+    /// kernel gives for it.
+    #[must_use]
+    pub fn forbids_nameless(&self, path: &[u8]) -> Option<Refusal> {
+        match self.plan.holds {
+            // Pipes and the like have no path, and are no files of anybody's.
+            _ if path.first() != Some(&b'/') => None,
+            Holds::Everything => self.outside_path(path, || false),
+            Holds::Names => self.unlisted(path),
+        }
+    }
+
     /// Why mounts let nobody write `path`, where they hold that: the kernel said no, and this says for whose sake.
     #[must_use]
     pub fn held_by_mounts(&self, path: &[u8], folds: impl FnOnce() -> bool) -> Option<Refusal> {
@@ -510,9 +525,20 @@ impl Rules {
         self.plan.denied.iter().find(exact).map(deny_read)
     }
 
-    /// Whether `path` can't be read.
+    /// Whether `path`, as the kernel gives it for what is open, can't be read. What was removed is still what it was.
     pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
-        self.plan.denied.iter().find(|denied| covers(denied, path)).map(deny_read)
+        let before = path.strip_suffix(REMOVED);
+        let denied = |denied: &&DeniedRead| covers(denied, path) || before.is_some_and(|path| covers(denied, path));
+        self.plan.denied.iter().find(denied).map(deny_read)
+    }
+
+    /// Where mounts don't hold it: whether the mode, owner, times or attributes of what is at `path` must stay, though it may
+    /// be written to: a device of everybody's.
+    pub fn keeps_metadata(&self, path: &[u8]) -> Option<Refusal> {
+        let lies_in_root = || self.roots.iter().any(|root| is_below(path, &root.path));
+        let also = |at: &ringfence_model::AbsPath| is_below(path, at.as_path().as_os_str().as_bytes());
+        let keeps = self.plan.holds == Holds::Everything && self.plan.also_writable.iter().any(also) && !lies_in_root();
+        keeps.then(|| self.outside_roots(path))
     }
 
     /// Whether something below `from` would stop being denied if `from` were called `to`.

@@ -85,7 +85,7 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
         if let Some(voucher) = net::voucher(job, &taken, &address) {
             return connect_to_proxy(job, taken, address, voucher);
         }
-        net::bind_source(job, &taken, &address);
+        net::bind_source(job, &taken, &address)?;
         return connect_to(job, taken, address, None);
     }
     match judge(job, address)? {
