@@ -11,6 +11,7 @@ pub(crate) mod ops;
 pub(crate) mod perform;
 mod prepared;
 mod quiet;
+mod replaced;
 pub mod seam;
 mod spawn;
 mod supervise;

@@ -3,6 +3,7 @@
 use super::given::{self, Given};
 use super::limits::Watch;
 use super::limits::group::Group;
+use super::replaced::{self, Covered};
 use super::seam::{Broker, BrokerFactory, BrokerStart};
 use super::spawn::{Memory, Started, Streams, adopts, owned, supervisor};
 use super::terminal::Terminal;
@@ -81,6 +82,7 @@ pub struct Running<'p> {
     enforced: Vec<Enforced>,
     pipes: Pipes,
     given: Vec<Given>,
+    covered: Vec<Covered>,
     inlets: Vec<(Inlet, OwnedFd)>,
     signals: Option<OwnedFd>,
     terminal: Option<Terminal>,
@@ -146,6 +148,7 @@ impl<'p> Running<'p> {
             enforced: Vec::new(),
             pipes,
             given,
+            covered: replaced::remember(plan),
             inlets: Vec::new(),
             signals: None,
             terminal,
@@ -417,6 +420,7 @@ impl<'p> Running<'p> {
         };
         self.pass_rest();
         given::carry_back(&self.given);
+        replaced::mark(&self.covered, self.plan, &mut self.enforced);
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }

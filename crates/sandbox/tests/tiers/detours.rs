@@ -299,3 +299,36 @@ fn proc_06_a_terminal_that_took_the_number_of_one_made_inside_is_not_opened() {
         assert!(python(&world, tier, honest), "{tier}: its own");
     }
 }
+
+/// Mounts go with what they were on. Where they hold a directory, its replacement is said to have been open.
+#[test]
+fn fs_20_a_protected_directory_that_was_replaced_outside_is_held_or_said_to_be_open() {
+    let world = World::new();
+    let test = "fs_20_a_protected_directory_that_was_replaced_outside_is_held_or_said_to_be_open";
+    for tier in tiers(|backend| world.wish(backend), test) {
+        let wish = world.wish(backend(tier));
+        let line = "touch ready; until test -e replaced; do sleep .05; done; echo x > .git/new; rm -f ready replaced";
+        let ws = world.path("ws");
+        let replacer = std::thread::spawn(move || {
+            while !ws.join("ready").exists() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            std::fs::rename(ws.join(".git"), ws.join("git-before")).unwrap();
+            std::fs::create_dir(ws.join(".git")).unwrap();
+            std::fs::write(ws.join("replaced"), "").unwrap();
+        });
+        let (outcome, _) = run(&wish, line).unwrap();
+        replacer.join().unwrap();
+        let git = world.path("ws/.git");
+        let said = outcome.enforced.iter().any(|step| {
+            let text = format!("{:?}", step.result);
+            text.contains("was replaced from outside") && text.contains(git.to_str().unwrap())
+        });
+        assert_eq!(said, tier != Tier::Landlock, "{tier}: {:?}", outcome.enforced);
+        assert!(said || !git.join("new").exists(), "{tier}: it was changed, and nobody says so");
+        std::fs::remove_dir_all(&git).unwrap();
+        std::fs::rename(world.path("ws/git-before"), &git).unwrap();
+        let (outcome, _) = run(&wish, "true").unwrap();
+        assert!(outcome.enforced.iter().all(|step| !format!("{:?}", step.result).contains("replaced")), "{tier}");
+    }
+}
