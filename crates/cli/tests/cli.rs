@@ -725,6 +725,27 @@ fn fs_16_a_report_goes_where_it_was_named_whatever_the_command_does() {
         place.run([command, "-s", "workspace-write", "--report", "r.json", "--", "sh", "-c", swap]).ends(0);
         assert_eq!(place.read("out/keep"), "a canary\n", "{command}: no link of the command's is followed");
         std::fs::remove_file(place.path("ws/r.json")).expect("the link");
+        // Nor one that an earlier command left.
+        place
+            .run([command, "-s", "workspace-write", "--", "sh", "-c", "ln -s ../out/keep r.json; ln -s ../out to"])
+            .ends(0);
+        for name in ["r.json", "to/keep", "to/new"] {
+            let linked = [command, "-s", "workspace-write", "--report", name, "--", "touch", "made"];
+            place.run(linked).ends(125).says("is no plain file").says("--report");
+        }
+        assert_eq!(place.read("out/keep"), "a canary\n", "{command}: no link of an earlier command is followed");
+        assert!(!place.path("out/new").exists() && !place.path("ws/made").exists(), "{command}");
+        for name in ["r.json", "to"] {
+            std::fs::remove_file(place.path("ws").join(name)).expect("the link");
+        }
+        place.run([command, "-s", "workspace-write", "--", "mkfifo", "r.json"]).ends(0);
+        place
+            .run([command, "-s", "workspace-write", "--report", "r.json", "--", "true"])
+            .ends(125)
+            .says("no plain file");
+        std::fs::remove_file(place.path("ws/r.json")).expect("the pipe");
+        let printed = place.run([command, "-s", "workspace-write", "--report", "/dev/stdout", "--", "true"]).ends(0);
+        assert!(printed.out.contains("schema"), "{command}: {}", printed.out);
         let unwritable = [command, "-s", "workspace-write", "--report", "no/r.json", "--", "touch", "made"];
         place.run(unwritable).ends(125).says("the report can't be written to no/r.json").says("--report");
         assert!(!place.path("ws/made").exists(), "{command}: nothing ran");

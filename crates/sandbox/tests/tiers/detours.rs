@@ -153,14 +153,12 @@ fn net_04_a_port_that_was_bound_inside_is_nobody_elses() {
             ),
         );
         assert!(datagrams.recv(&mut [0; 8]).is_err(), "{tier}: a datagram to another address of loopback");
-        let later = format!(
-            "import os, socket as s, time\nb=s.socket(); b.bind(('127.0.0.3', 0)); p=b.getsockname()[1]; b.close()\n\
+        let later = "import os, socket as s, time\nb=s.socket(); b.bind(('127.0.0.3', 0)); p=b.getsockname()[1]; b.close()\n\
              open('freed', 'w').write(str(p)); os.rename('freed', 'free')\n\
-             while not os.path.exists('taken'): time.sleep(.01)\ns.create_connection(('127.0.0.3', p), 2)"
-        );
+             while not os.path.exists('taken'): time.sleep(.01)\ns.create_connection(('127.0.0.3', p), 2)";
         let ws = world.path("ws");
         let taker = std::thread::spawn(move || take_over(&ws));
-        assert!(!python(&world, tier, &later), "{tier}: a port that somebody else took over");
+        assert!(!python(&world, tier, later), "{tier}: a port that somebody else took over");
         drop(taker.join().unwrap());
         for name in ["free", "taken"] {
             std::fs::remove_file(world.path("ws").join(name)).unwrap();
@@ -215,6 +213,10 @@ fn net_01_nothing_on_loopback_takes_a_detour_past_it() {
             );
             assert!(python(&world, tier, &act), "{tier}: option {option} of level {level} is refused for what it is");
         }
+        let bound = "import socket as s\nfor family, host in ((s.AF_INET, '0.0.0.0'), (s.AF_INET6, '::'), (s.AF_INET6, '::ffff:0.0.0.0')):\n\
+                     \x20for kind in (s.SOCK_STREAM, s.SOCK_DGRAM):\n\
+                     \x20 c=s.socket(family, kind); c.bind((host, 0)); assert c.getsockname()[0] in ('127.0.0.1', '::1', '::ffff:127.0.0.1')";
+        assert!(python(&world, tier, bound), "{tier}: what is bound to every address is reached by loopback alone");
         let honest = "import socket as s\nc=s.socket(); c.setsockopt(s.SOL_SOCKET, s.SO_REUSEADDR, 1)\n\
                       c.setsockopt(s.IPPROTO_TCP, s.TCP_NODELAY, 1); c.setsockopt(0, s.IP_TOS, 16)\n\
                       s.socket(s.AF_INET6).setsockopt(41, 26, 1)";
@@ -330,5 +332,23 @@ fn fs_20_a_protected_directory_that_was_replaced_outside_is_held_or_said_to_be_o
         std::fs::rename(world.path("ws/git-before"), &git).unwrap();
         let (outcome, _) = run(&wish, "true").unwrap();
         assert!(outcome.enforced.iter().all(|step| !format!("{:?}", step.result).contains("replaced")), "{tier}");
+    }
+}
+
+#[test]
+fn ap_01_a_grant_that_is_copied_runs_nothing() {
+    let world = World::new();
+    for tier in tiers(|backend| world.wish(backend), "ap_01_a_grant_that_is_copied_runs_nothing") {
+        let (outcome, _) = run(&world.wish(backend(tier)), "mkdir '/x; $(id)' '/plain'").unwrap();
+        let grants = |name: &str| -> Vec<String> {
+            let of = outcome.denials.iter().filter(|denial| denial.target.raw().contains(name));
+            of.flat_map(|denial| denial.allow_with.clone()).collect()
+        };
+        assert!(
+            grants("id").contains(&"--add-dir '/x; $(id)', once it is there".to_owned()),
+            "{tier}: {:?}",
+            grants("id")
+        );
+        assert!(grants("plain").contains(&"--add-dir /plain, once it is there".to_owned()), "{tier}");
     }
 }

@@ -19,6 +19,7 @@ mod factory;
 mod fold;
 mod forks;
 mod inside;
+mod listed;
 mod lists;
 mod meta;
 mod names;

@@ -158,6 +158,9 @@ fn perform_link(job: &mut Job<'_, '_>, from: At, to: At, flags: i32) -> Result<R
     if job.is_foreign_memory(&path, &stat) {
         return Ok(job.refuse(rules.foreign_memory(), "link", &path));
     }
+    if let Some(refusal) = rules.is_listed_name(&target.parent, &target.name) {
+        return Ok(refuse(job, &target, refusal, "link"));
+    }
     let arriving = found.map(|found| (&found.parent, found.name.as_slice()));
     let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
     let deed = if is_link { Deed::Link } else { Deed::Make };

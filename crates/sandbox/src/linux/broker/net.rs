@@ -134,9 +134,12 @@ pub(super) fn bind(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result
         return Err(Errno::ADDRNOTAVAIL);
     }
     let mut address = address.to_vec();
-    if target.ip().is_unspecified() {
+    if target.ip().to_canonical().is_unspecified() {
         let (at, bytes): (usize, Vec<u8>) = match target.ip() {
             IpAddr::V4(_) => (4, Ipv4Addr::LOCALHOST.octets().to_vec()),
+            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+                (8, Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets().to_vec())
+            }
             IpAddr::V6(_) => (8, Ipv6Addr::LOCALHOST.octets().to_vec()),
         };
         if let Some(place) = address.get_mut(at..at + bytes.len()) {

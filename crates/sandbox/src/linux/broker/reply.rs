@@ -6,6 +6,7 @@ use super::place::{Place, file_id};
 use super::plan::Holds;
 use super::rules::{BROAD_ROOTS, Refusal, Rules, open_any_at};
 use super::shared::Shared;
+use ringfence_model::text::{escape_bytes, shell_word};
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -72,7 +73,7 @@ impl<'broker> Job<'broker, '_> {
     /// Records a refusal. Where a directory would be made in one that is too broad to grant, granting that directory is less.
     fn record(&self, mut refusal: Refusal, operation: &str, target: &[u8]) {
         if operation == MAKE_DIR && refusal.allow_with.iter().any(|grant| grant.starts_with(BROAD_ROOTS)) {
-            let shown = ringfence_model::text::escape_bytes(target);
+            let shown = shell_word(&escape_bytes(target));
             refusal.allow_with.insert(0, format!("--add-dir {shown}, once it is there"));
         }
         self.shared.record.add(refusal, operation, target);

@@ -9,6 +9,7 @@ use super::place::{Place, file_id};
 use super::plan::{self, BrokerPlan, Holds};
 use ringfence_model::confinement::{DeniedRead, PathPattern, Protected, WritableRoot};
 use ringfence_model::facts::FileId;
+use ringfence_model::text::{escape_bytes, shell_word};
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
@@ -65,6 +66,8 @@ struct Held {
     names: Vec<CString>,
     /// Index into the plan's list.
     protected: usize,
+    /// It is a listed socket: the index is one into that list.
+    socket: bool,
 }
 
 /// `protected` as names below each root that it lies in.
@@ -72,7 +75,7 @@ fn held_below(roots: &[WritableRoot], protected: &Protected, index: usize) -> Ve
     let below = roots.iter().enumerate().filter_map(|(root, opened)| {
         let rest = protected.path.below(&opened.path)?;
         let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
-        (!names.is_empty()).then_some(Held { root, names, protected: index })
+        (!names.is_empty()).then_some(Held { root, names, protected: index, socket: false })
     });
     below.collect()
 }
@@ -101,6 +104,8 @@ pub struct Rules {
     pinned: Vec<(FileId, Vec<u8>)>,
     pinned_names: Vec<Vec<u8>>,
     lists: Lists,
+    /// Unix sockets made outside that may be reached.
+    listed: Vec<Protected>,
     order: RwLock<()>,
     /// Protected paths as a file system that folds names compares them.
     folded: OnceLock<Vec<Vec<u8>>>,
@@ -138,6 +143,7 @@ impl Rules {
             pinned: Vec::new(),
             pinned_names: Vec::new(),
             lists: Lists::open(&plan.only),
+            listed: super::listed::resolve(&plan.unix),
             order: RwLock::new(()),
             folded: OnceLock::new(),
             plan,
@@ -153,6 +159,12 @@ impl Rules {
         rules.pin()?;
         for index in 0..rules.plan.protected.len() {
             rules.hold(index);
+        }
+        for index in 0..rules.listed.len() {
+            let Some(listed) = rules.listed.get(index) else { continue };
+            let below = held_below(&rules.plan.roots, listed, index).into_iter();
+            let below = below.map(|held| Held { socket: true, ..held }).collect();
+            rules.hold_names(below);
         }
         for (index, watched) in rules.plan.watched.iter().enumerate() {
             rules.watched.extend(held_below(&rules.plan.roots, watched, index).into_iter().next());
@@ -191,7 +203,12 @@ impl Rules {
 
     fn hold(&mut self, index: usize) {
         let Some(protected) = self.plan.protected.get(index) else { return };
-        for held in held_below(&self.plan.roots, protected, index) {
+        let below = held_below(&self.plan.roots, protected, index);
+        self.hold_names(below);
+    }
+
+    fn hold_names(&mut self, below: Vec<Held>) {
+        for held in below {
             for (depth, name) in held.names.iter().enumerate() {
                 self.names.entry(fold(name.as_bytes())).or_default().push((self.held.len(), depth));
             }
@@ -283,8 +300,12 @@ impl Rules {
             if self.chain_id(held, *depth) != Some(parent_id) {
                 continue;
             }
-            let Some(protected) = self.plan.protected.get(held.protected) else { continue };
+            let list = if held.socket { &self.listed } else { &self.plan.protected };
+            let Some(protected) = list.get(held.protected) else { continue };
             if depth + 1 == held.names.len() {
+                if held.socket && super::listed::may(deed) {
+                    continue;
+                }
                 let there = statat(parent.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
                 let makes = matches!(deed, Deed::Make | Deed::MakeDir | Deed::Symlink | Deed::Link);
                 if makes && there {
@@ -298,6 +319,20 @@ impl Rules {
             self.judge_chain(held, *depth, deed, source).map_err(|()| protected_path(protected))?;
         }
         Ok(Answer::Go)
+    }
+
+    /// Unix sockets made outside that may be reached.
+    pub(super) fn listed(&self) -> &[Protected] {
+        &self.listed
+    }
+
+    /// The listed socket of this name.
+    pub(super) fn listed_at(&self, parent: &Place, name: &[u8]) -> Option<&Protected> {
+        let id = parent.id().ok()?;
+        let all = self.held.iter().filter(|held| held.socket);
+        let mut same = all.filter(|held| held.names.last().is_some_and(|last| fold(last.as_bytes()) == fold(name)));
+        let held = same.find(|held| self.chain_id(held, held.names.len() - 1) == Some(id))?;
+        self.listed.get(held.protected)
     }
 
     /// The directory at `depth` of a protected path: where its name number `depth` would be.
@@ -426,7 +461,7 @@ impl Rules {
     fn outside_roots(&self, path: &[u8]) -> Refusal {
         let dir = path.iter().rposition(|byte| *byte == b'/').and_then(|end| path.get(..end.max(1)));
         let add = dir.map(|dir| {
-            let shown = ringfence_model::text::escape_bytes(dir);
+            let shown = shell_word(&escape_bytes(dir));
             // What is refused as a writable root is no grant to name.
             let home = self.plan.home.as_ref().map(|home| home.as_path().as_os_str().as_bytes());
             match dir == b"/" || home.is_some_and(|home| is_below(home, dir)) {
@@ -611,7 +646,7 @@ fn grant(protected: &Protected, path: &[u8]) -> String {
     if held.file_name() == Some(OsStr::new(".git")) && below.is_some_and(plan::commit_writes) {
         return "-c 'git=\"commit\"'".to_owned();
     }
-    format!("-c 'unprotected_paths=[\"{}\"]'", protected.path.display())
+    format!("-c {}", shell_word(&format!("unprotected_paths=[\"{}\"]", protected.path.display())))
 }
 
 pub(super) fn open_any(path: &Path) -> io::Result<OwnedFd> {

@@ -48,7 +48,8 @@ fn judge(rows: &[Row], target: SocketAddr, is_inside: impl Fn(u64) -> bool) -> W
     let here = |row: &&Row| row.local.port() == target.port();
     let exact: Vec<&Row> = rows.iter().filter(here).filter(|row| row.local.ip().to_canonical() == wanted).collect();
     // One of version 6 may take both.
-    let takes = |row: &&Row| row.local.ip().is_unspecified() && (row.local.is_ipv6() || wanted.is_ipv4());
+    let takes =
+        |row: &&Row| row.local.ip().to_canonical().is_unspecified() && (row.local.is_ipv6() || wanted.is_ipv4());
     let reached = if exact.is_empty() { rows.iter().filter(here).filter(takes).collect() } else { exact };
     match reached.as_slice() {
         [] => Whose::Nobodys,
