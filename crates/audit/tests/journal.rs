@@ -38,6 +38,7 @@ fn denial(id: &str) -> Event {
         origin: Origin::builtin("roots"),
         evidence: Evidence::Broker,
         allow_with: Vec::new(),
+        answered: false,
     };
     event("act-1", What::Denied { denial: Box::new(denial) })
 }

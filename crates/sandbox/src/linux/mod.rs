@@ -19,6 +19,7 @@ pub(crate) mod systems;
 mod terminal;
 
 pub use ahead::Ahead;
+pub use limits::raise_descriptors;
 pub use prepared::Prepared;
 pub use spawn::Sandbox;
 pub use supervise::{Killer, Running, settle};
