@@ -12,7 +12,7 @@ use std::path::Path;
 /// Runs a Python program inside; whether it ended well.
 fn python(world: &World, tier: Tier, program: &str) -> bool {
     std::fs::write(world.path("ws/act.py"), program).unwrap();
-    run(&world.wish(backend(tier)), "python3 act.py").unwrap().0.exit == Exit::Code(0)
+    run(&world.wish(backend(tier)), "exec python3 act.py").unwrap().0.exit == Exit::Code(0)
 }
 
 #[test]
@@ -350,5 +350,40 @@ fn ap_01_a_grant_that_is_copied_runs_nothing() {
             grants("id")
         );
         assert!(grants("plain").contains(&"--add-dir /plain, once it is there".to_owned()), "{tier}");
+    }
+}
+
+/// The broker shares its memory with process 1 of the sandbox, and the kernel lets it look into what it shares: as root, whom
+/// the files belong to, it handed that memory to the command.
+#[test]
+fn proc_01_the_memory_of_process_1_is_not_handed_out() {
+    let world = World::new();
+    for tier in tiers(|backend| world.wish(backend), "proc_01_the_memory_of_process_1_is_not_handed_out") {
+        let first = "import os\np='/proc/%d' % os.getppid()\n";
+        for name in [
+            "mem",
+            "task/%d/mem' % os.getppid() + '",
+            "environ",
+            "maps",
+            "smaps",
+            "auxv",
+            "pagemap",
+            "stack",
+            "fd/0",
+            "exe",
+            "cwd",
+        ] {
+            for flags in ["O_RDONLY", "O_RDWR", "O_WRONLY"] {
+                let act = format!("{first}os.open(p + '/{name}', os.{flags})");
+                assert!(!python(&world, tier, &act), "{tier}: {name} by {flags}");
+            }
+        }
+        let shown =
+            format!("{first}assert all(open(p + '/' + n).read() for n in ('status', 'stat', 'cmdline', 'comm'))");
+        assert!(python(&world, tier, &shown), "{tier}: what anybody may see");
+        let own = "import os, subprocess, time\nopen('/proc/self/mem', 'r+b').close(); open('/proc/self/maps').read()\n\
+                   c=subprocess.Popen(['sleep', '5']); time.sleep(.3)\n\
+                   assert 'sleep' in open('/proc/%d/maps' % c.pid).read(); open('/proc/%d/environ' % c.pid, 'rb').read(); c.kill()";
+        assert!(python(&world, tier, own), "{tier}: its own and its children's");
     }
 }

@@ -28,6 +28,7 @@ mod open;
 mod place;
 pub mod plan;
 mod process;
+mod procfs;
 mod record;
 mod relief;
 mod reply;
