@@ -5,6 +5,7 @@ pub mod broker;
 mod domain;
 pub mod filter;
 mod given;
+pub(crate) mod leftovers;
 pub(crate) mod lend;
 mod limits;
 pub(crate) mod ops;

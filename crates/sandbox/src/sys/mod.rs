@@ -8,6 +8,7 @@ pub(crate) mod address;
 pub(crate) mod attack;
 pub(crate) mod clone;
 pub(crate) mod fs;
+pub(crate) mod ipc;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod notify;

@@ -5,7 +5,7 @@ use super::place::{file_id, is_memory, path_of};
 use super::plan::Holds;
 use super::procfs::{is_foreign_process, is_own_process};
 use super::reply::{Job, Reply};
-use super::rules::{Answer, Deed};
+use super::rules::{Answer, Deed, is_below};
 use super::walk::{self, Found, Named};
 use super::{terminal, wait};
 use rustix::fs::{
@@ -292,6 +292,15 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
         // A session's first terminal becomes its own by being opened by itself. The caller's own Landlock rules let it
         // write to nothing but devices and the like, whatever its path says by then.
         return Ok(Reply::GoOn);
+    }
+    if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice)
+        && rules.plan.holds == Holds::Names
+        && wish.writes()
+        && !is_below(&path, b"/dev")
+    {
+        // Nor does it stop writing to a device, which Landlock does where we don't open it.
+        job.note_mount("open for writing", &path, || false);
+        return Err(Errno::ACCESS);
     }
     if kind == FileType::Fifo {
         let read_only = fstatvfs(&entry)?.f_flag.contains(StatVfsMountFlags::RDONLY);

@@ -5,7 +5,7 @@ use super::caller::{Caller, Memory};
 use super::crew::Crew;
 use super::reply::{Job, Reply};
 use super::shared::Shared;
-use super::{exec, meta, names, open, process, socket, sockname};
+use super::{exec, ipc, meta, names, open, process, socket, sockname};
 use crate::sys::{notify, peek};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -227,6 +227,7 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Socket { .. } => socket::datagram_socket(job),
         Call::SocketPair { kind, protocol, out } => socket::pair(job, kind, protocol, out),
         Call::Process { who, which, name } => process::change(job, who, which, name),
+        Call::Ipc(call) => ipc::answer(job, call),
         Call::Unknown => Reply::Fail(Errno::NOSYS),
     }
 }

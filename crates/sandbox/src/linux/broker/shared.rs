@@ -3,6 +3,7 @@
 use super::crew::Crew;
 use super::forks::Forks;
 use super::inside::Inside;
+use super::ipc::Ipc;
 use super::record::Record;
 use super::rules::Rules;
 use super::sockname::Names;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub(super) sockets: Names,
     /// Processes that may still be started; none: as many as one likes.
     pub forks: Option<Forks>,
+    /// Objects of System V made inside; none where a namespace separates them.
+    pub ipc: Option<Ipc>,
     /// What connections to the proxy begin with, where it listens on the machine's loopback.
     pub voucher: Option<Arc<Voucher>>,
     /// A random number, by which a process is known that shares this memory.
