@@ -92,6 +92,15 @@ const ACTS: &[(&str, &str, Must)] = &[
     ),
     ("FS-09 glob, renamed", "mv src/.env src/env", Must::Fail),
     ("FS-09 glob, copied by link", "ln src/.env src/env", Must::Fail),
+    (
+        "FS-13 a device of no kind, made or left behind by a rename",
+        "python3 -c 'import ctypes, os, stat\n\
+         def tried(act, *args):\n try: return act(*args) == 0 or os.path.lexists(\"dev\")\n except OSError: return False\n\
+         for kind in (stat.S_IFCHR, stat.S_IFBLK):\n\
+         \x20 for device in (0, os.makedev(1, 3)):\n  if tried(os.mknod, \"dev\", kind | 0o600, device): exit(0)\n\
+         open(\"w1\", \"w\")\nexit(not tried(ctypes.CDLL(None).renameat2, -100, b\"w1\", -100, b\"w2\", 4))'",
+        Must::Fail,
+    ),
     ("FS-15 set-user-id", "cp /bin/true s && chmod u+s s", Must::Fail),
     ("PROC-01 signal outside", "kill -0 $VICTIM", Must::Fail),
     ("PROC-01 memory outside", "cat /proc/$VICTIM/mem", Must::Fail),
@@ -169,6 +178,12 @@ const ACTS: &[(&str, &str, Must)] = &[
     (
         "datagram pair",
         "python3 -c 'import socket as s; a,b=s.socketpair(s.AF_UNIX,s.SOCK_DGRAM); a.send(b\"x\"); assert b.recv(9)==b\"x\"'",
+        Must::Work,
+    ),
+    (
+        "a unix socket that nobody has any more refuses connections",
+        "python3 -c 'import os, socket as s\ntry: s.socket(s.AF_UNIX).connect(os.environ[\"OUT\"] + \"/stale\")\n\
+         except ConnectionRefusedError: pass\nelse: assert 0'",
         Must::Work,
     ),
     (
@@ -276,6 +291,7 @@ impl World {
         let fifo = std::process::Command::new("mkfifo").arg(at("out/fifo")).status().unwrap();
         assert!(fifo.success());
         let socket = UnixListener::bind(at("out/sock")).unwrap();
+        drop(UnixListener::bind(at("out/stale")).unwrap());
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let mut victim = std::process::Command::new("sleep");
         let victim = victim.arg("600").env("SECRET", "1").stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -354,7 +370,7 @@ impl World {
     fn reset(&self) {
         let _ = std::fs::remove_dir_all(self.path("ws/.vscode"));
         assert_eq!(std::fs::read_to_string(self.path("out/keep")).unwrap(), "keep\n");
-        assert_eq!(std::fs::read_dir(self.path("out")).unwrap().count(), 3, "something was made outside");
+        assert_eq!(std::fs::read_dir(self.path("out")).unwrap().count(), 4, "something was made outside");
     }
 }
 

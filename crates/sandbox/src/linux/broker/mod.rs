@@ -43,6 +43,8 @@ mod sockname;
 mod tables;
 mod terminal;
 pub mod trap;
+mod umask;
+mod underway;
 mod vouch;
 mod wait;
 mod walk;
@@ -133,7 +135,7 @@ impl Enlisted {
             voucher: voucher.map(Arc::new),
             secret: secret()?,
             launched: false.into(),
-            umask_generation: 0.into(),
+            umasks: umask::Umasks::default(),
             waiting: 0.into(),
             ending: false.into(),
             crew: crew::Crew::default(),

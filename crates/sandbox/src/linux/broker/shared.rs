@@ -7,11 +7,12 @@ use super::ipc::Ipc;
 use super::record::Record;
 use super::rules::Rules;
 use super::sockname::Names;
+use super::umask::Umasks;
 use ringfence_model::Voucher;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Shared by the workers of one broker.
 pub struct Shared {
@@ -41,8 +42,8 @@ pub struct Shared {
     pub secret: [u8; 16],
     /// The command has executed its program.
     pub launched: AtomicBool,
-    /// Counts changes of umasks.
-    pub umask_generation: AtomicU64,
+    /// Changes of umasks.
+    pub umasks: Umasks,
     /// Threads that wait for a caller's blocking open or connect.
     pub waiting: AtomicUsize,
     /// The broker is to end.

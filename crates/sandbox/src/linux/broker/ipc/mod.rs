@@ -10,17 +10,17 @@
 //! queues can't be held so: they are removed by the broker when it ends, and by process 1 if the supervisor was killed.
 
 mod table;
-mod underway;
 
 use super::caller::errno;
 use super::reply::{Job, Reply};
 use super::rules::Refusal;
+use super::underway;
 use crate::linux::leftovers::Leftovers;
 use crate::sys::ipc::{self, Attached, Kind, PRIVATE, State};
 use crate::sys::{self, peek};
 use ringfence_model::{DenialKind, Origin};
 use rustix::io::Errno;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use table::{Control, Get, Object, Table};
 
@@ -32,6 +32,17 @@ const QUEUE: u64 = 16 << 10;
 const HUGE: i32 = libc::SHM_HUGETLB;
 /// The mode, and that nothing is set aside for it.
 const PASSED_ON: i32 = 0o777 | libc::SHM_NORESERVE;
+/// The calls that are let go.
+const LET_GO: [i64; 8] = [
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+];
 const OWNER_READS: i32 = 0o400;
 /// Marked for removal (`SHM_DEST`).
 const MARKED: u32 = 0o1000;
@@ -174,8 +185,7 @@ fn get(job: &Job<'_, '_>, ipc: &Ipc, kind: Kind, key: i32, size: usize, flags: i
             };
             table.forget_gone(|kind, id| state_of_ours(kind, id).is_err_and(is_gone));
             let proc = job.shared.proc.as_fd();
-            let is_over = |thread: u32, _: Kind, id: i32| underway::is_over(proc, thread, id);
-            if let Err(errno) = table.make_room(kind, bytes, is_over) {
+            if let Err(errno) = table.make_room(kind, bytes, |thread, _, id| is_over(proc, thread, id)) {
                 return Reply::Fail(errno);
             }
             match ipc.make(kind, size, flags) {
@@ -204,7 +214,7 @@ fn go_on(job: &Job<'_, '_>, ipc: &Ipc, kind: Kind, id: i32) -> Reply {
     }
     let proc = job.shared.proc.as_fd();
     // Written down before it goes on, so that whoever removes the object knows of it.
-    table.let_go(job.caller.thread, kind, id, |thread, _, id| underway::is_over(proc, thread, id));
+    table.let_go(job.caller.thread, kind, id, |thread, _, id| is_over(proc, thread, id));
     Reply::GoOn
 }
 
@@ -242,6 +252,11 @@ fn state_of_ours(kind: Kind, id: i32) -> Result<State, Errno> {
         && state.creator() == rustix::process::geteuid().as_raw()
         && (kind != Kind::Memory || state.maker() == std::process::id());
     if ours { Ok(state) } else { Err(Errno::IDRM) }
+}
+
+/// Whether a thread has come out of the call on this number that it was let go on with.
+fn is_over(proc: BorrowedFd<'_>, thread: u32, id: i32) -> bool {
+    underway::is_past(proc, thread, &LET_GO, |argument| argument == id.cast_unsigned())
 }
 
 fn is_gone(errno: Errno) -> bool {

@@ -5,20 +5,8 @@ use rustix::io::Errno;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 
-/// The calls that are let go.
-const CALLS: [i64; 8] = [
-    libc::SYS_shmat,
-    libc::SYS_shmctl,
-    libc::SYS_semop,
-    libc::SYS_semtimedop,
-    libc::SYS_semctl,
-    libc::SYS_msgsnd,
-    libc::SYS_msgrcv,
-    libc::SYS_msgctl,
-];
-
-/// Whether `thread` is in none of these calls on number `id`. What can't be told is no.
-pub(super) fn is_over(proc: BorrowedFd<'_>, thread: u32, id: i32) -> bool {
+/// Whether `thread` is in none of these calls, with a first argument that is `meant`. What can't be told is no.
+pub(super) fn is_past(proc: BorrowedFd<'_>, thread: u32, calls: &[i64], meant: impl Fn(u32) -> bool) -> bool {
     let file = openat(proc, format!("{thread}/syscall"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let file = match file {
         Ok(file) => file,
@@ -26,27 +14,34 @@ pub(super) fn is_over(proc: BorrowedFd<'_>, thread: u32, id: i32) -> bool {
     };
     let mut text = String::new();
     match std::fs::File::from(file).read_to_string(&mut text) {
-        Ok(_) => is_elsewhere(&text, id),
+        Ok(_) => is_elsewhere(&text, calls, meant),
         Err(error) => error.raw_os_error() == Some(libc::ESRCH),
     }
 }
 
 /// Whether this content of `/proc/TID/syscall` shows a thread that sleeps somewhere else.
-fn is_elsewhere(text: &str, id: i32) -> bool {
+fn is_elsewhere(text: &str, calls: &[i64], meant: impl Fn(u32) -> bool) -> bool {
     let mut words = text.split_whitespace();
     // One that runs is `running`, in a call or out of it.
     let Some(number) = words.next().and_then(|word| word.parse::<i64>().ok()) else { return false };
-    if !CALLS.contains(&number) {
+    if !calls.contains(&number) {
         return true;
     }
     let argument = words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
     // The kernel looks at the lower half.
-    argument.is_some_and(|argument| argument & u64::from(u32::MAX) != u64::from(id.cast_unsigned()))
+    #[allow(clippy::cast_possible_truncation)]
+    argument.is_some_and(|argument| !meant(argument as u32))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CALLS: &[i64] = &[libc::SYS_shmat, libc::SYS_semop];
+
+    fn is_elsewhere(text: &str, id: u32) -> bool {
+        super::is_elsewhere(text, CALLS, |argument| argument == id)
+    }
 
     #[test]
     fn only_a_thread_that_sleeps_elsewhere_is_over() {
@@ -65,7 +60,7 @@ mod tests {
     fn a_thread_that_is_gone_is_over_and_one_that_runs_is_not() {
         let (proc, _, _) = crate::linux::broker::caller::own_proc().unwrap();
         let proc = std::os::fd::AsFd::as_fd(&proc);
-        assert!(is_over(proc, u32::MAX, 1));
+        assert!(is_past(proc, u32::MAX, CALLS, |_| true));
         let (says, said) = std::sync::mpsc::channel();
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -76,7 +71,7 @@ mod tests {
                 }
             };
             scope.spawn(runs);
-            assert!(!is_over(proc, said.recv().unwrap(), 1));
+            assert!(!is_past(proc, said.recv().unwrap(), CALLS, |_| true));
             done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
     }
