@@ -18,6 +18,7 @@ pub fn mark(_: &Path, _: &[&str], _: &mut [Function]) -> Result<(), String> {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux {
     use super::{Function, Path};
+    use nix::libc;
     use nix::sys::ptrace::{self, Options};
     use nix::unistd::Pid;
     use std::collections::HashSet;
