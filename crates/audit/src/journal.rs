@@ -118,7 +118,9 @@ impl Journal {
             length = 0;
         }
         self.write(&mut file, &current, length, text.as_bytes())?;
-        self.write_head(seq, &prev)
+        self.write_head(seq, &prev)?;
+        self.keep_reserve();
+        Ok(())
     }
 
     /// What one file may grow to: the oldest goes whole, so several share the bound.
@@ -172,7 +174,6 @@ impl Journal {
         let full = self.dir.join(format!("{FULL_PREFIX}{first:020}{FULL_SUFFIX}"));
         fs::rename(current, &full).map_err(failed("rename", current))?;
         self.drop_old();
-        self.keep_reserve();
         Ok(())
     }
 
@@ -194,13 +195,22 @@ impl Journal {
         }
     }
 
+    /// Sets the reserve aside if it isn't there, whole or not at all.
     fn keep_reserve(&self) {
         let path = self.dir.join(RESERVE);
-        if path.symlink_metadata().is_err()
-            && let Ok(mut file) = open_private_for(&path, OpenOptions::new().create_new(true).write(true))
-        {
-            let block = vec![0u8; RESERVE_BYTES as usize];
-            let _ = file.write_all(&block);
+        if path.symlink_metadata().is_ok() {
+            return;
+        }
+        let Ok(mut file) = open_private_for(&path, OpenOptions::new().create_new(true).write(true)) else { return };
+        // Bytes that no file system takes for a hole or packs into nothing.
+        let mut block = vec![0u8; RESERVE_BYTES as usize];
+        let mut next = 0x9e37_79b9_u32;
+        for byte in &mut block {
+            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = next.to_be_bytes()[0];
+        }
+        if file.write_all(&block).is_err() {
+            let _ = fs::remove_file(&path);
         }
     }
 }

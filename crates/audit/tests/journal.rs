@@ -38,6 +38,7 @@ fn denial(id: &str) -> Event {
         origin: Origin::builtin("roots"),
         evidence: Evidence::Broker,
         allow_with: Vec::new(),
+        answered: false,
     };
     event("act-1", What::Denied { denial: Box::new(denial) })
 }
@@ -230,4 +231,56 @@ fn following_sees_what_comes_across_a_rotation() {
     .expect("follow");
     assert_eq!(seen.last(), Some(&41));
     assert!(!seen.contains(&1), "what was there before isn't news");
+}
+
+/// On a disk of its own that something else fills.
+#[cfg(target_os = "linux")]
+#[test]
+fn fs_17_the_journal_keeps_its_reserve_on_a_disk_that_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let me = std::env::current_exe().unwrap();
+    let script = "mount -t tmpfs -o size=2m,mode=700 none \"$0\" && exec \"$1\" on_a_small_disk --exact --ignored -q";
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["-r", "-m", "sh", "-c", script]).arg(dir.path()).arg(me).env("RINGFENCE_TEST_DISK", dir.path());
+    let can = std::process::Command::new("unshare").args(["-r", "-m", "true"]).output();
+    if !can.is_ok_and(|can| can.status.success()) {
+        println!(
+            "SKIPPED: fs_17_the_journal_keeps_its_reserve_on_a_disk_that_is_full: no small disk can be mounted here"
+        );
+        return;
+    }
+    let output = unshare.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+#[ignore = "the inside of another test"]
+fn on_a_small_disk() {
+    let Some(disk) = std::env::var_os("RINGFENCE_TEST_DISK") else { return };
+    let disk = Path::new(&disk);
+    let journal = Journal::new(disk.join("journal"), Limits::default(), Redactor::default());
+    journal.append(&[intent("before", "begin")]).unwrap();
+    // Whoever fills the disk takes all there is.
+    let fill = |name: &str| {
+        let mut file = fs::File::create(disk.join(name)).unwrap();
+        for size in [65536, 4096, 1] {
+            while std::io::Write::write_all(&mut file, &vec![1; size]).is_ok() {}
+        }
+    };
+    fill("filled");
+    // What led there, and what is refused from then on, is recorded all the same.
+    for round in 0..100 {
+        journal
+            .append(&[intent(&format!("full-{round}"), "fill the disk"), denial(&format!("refused-{round}"))])
+            .unwrap();
+    }
+    fill("filled again");
+    let events = reader::read(&disk.join("journal"), &Filter::default()).unwrap();
+    assert!(events.len() >= 201, "{}", events.len());
+    assert!(verify(&disk.join("journal")).unwrap().breaks.is_empty());
+    // Room again: it is set aside anew.
+    fs::remove_file(disk.join("filled")).unwrap();
+    fs::remove_file(disk.join("filled again")).unwrap();
+    journal.append(&[intent("after", "go on")]).unwrap();
+    assert!(fs::metadata(disk.join("journal/reserve")).unwrap().len() >= 256 << 10);
 }

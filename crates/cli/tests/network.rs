@@ -4,6 +4,10 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+#[path = "network/alone.rs"]
+mod alone;
+#[path = "network/asking.rs"]
+mod asking;
 #[path = "network/clients.rs"]
 mod clients;
 mod common;

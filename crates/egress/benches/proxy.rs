@@ -144,6 +144,7 @@ fn serve(origin_port: &str) {
         limits: Limits::default(),
         upstream: None,
         datagrams: false,
+        can_escalate: false,
     };
     let listen = Listen { http: vec!["127.0.0.1:0".parse().unwrap()], socks: Vec::new(), metrics: Vec::new() };
     let proxy = standalone::run(options, &listen).unwrap();

@@ -5,6 +5,7 @@
 
 use crate::host::Target;
 use crate::policy::Rule;
+use ringfence_model::grant::Lasts;
 use ringfence_model::network::NetworkProtocol;
 use std::collections::HashMap;
 use std::future::Future;
@@ -32,6 +33,9 @@ pub struct Question {
 pub enum Answer {
     /// The connections held now.
     Once,
+    /// The connections held now, by a grant that lasts as long. Whoever is asked keeps it, gives it again for the next
+    /// connections, and can take it back.
+    Kept(Lasts),
     /// Every connection to this host and port until the session ends.
     Session,
     /// No, and why.

@@ -43,6 +43,8 @@ pub struct Options<'a> {
     /// Clients can reach datagram sockets that the proxy makes. Those of a sandbox with a network of its own can't, so
     /// that they are refused rather than left waiting.
     pub datagrams: bool,
+    /// Whoever is refused can be started again with `--escalate`: refusals name that.
+    pub can_escalate: bool,
 }
 
 /// Why the proxy can't start. The run has no network then.
@@ -107,6 +109,7 @@ impl Egress {
         };
         let mut session = SessionOptions::new(options.sandbox, options.settings, policy);
         session.socks_udp &= options.datagrams;
+        session.can_escalate = options.can_escalate;
         session.asker = options.asker;
         session.limits = options.limits;
         let trusted = interceptor.as_ref().map(|interceptor| interceptor.trusted().clone());

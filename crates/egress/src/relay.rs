@@ -193,7 +193,7 @@ mod bulk {
     use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
     use std::io;
     use std::os::fd::OwnedFd;
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
     use tokio::io::Interest;
@@ -205,13 +205,17 @@ mod bulk {
     const PAUSE: Duration = Duration::from_millis(100);
     /// Pipes kept for reuse.
     const KEPT: usize = 16;
+    /// Pipes at once: two descriptors each. Directions that get none are served by the buffer.
+    const MOST: usize = 128;
 
     static POOL: Mutex<Vec<Pipe>> = Mutex::new(Vec::new());
+    static PIPES: AtomicUsize = AtomicUsize::new(0);
 
     /// A pipe, empty between turns.
     struct Pipe {
         read: OwnedFd,
         write: OwnedFd,
+        _made: Made,
     }
 
     #[derive(PartialEq, Eq)]
@@ -224,9 +228,29 @@ mod bulk {
         if let Some(pipe) = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(pipe);
         }
+        let made = Made::one()?;
         let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
         let _ = fcntl_setpipe_size(&write, PIPE);
-        Ok(Pipe { read, write })
+        Ok(Pipe { read, write, _made: made })
+    }
+
+    /// One of the pipes there may be.
+    struct Made;
+
+    impl Made {
+        fn one() -> io::Result<Self> {
+            if PIPES.fetch_add(1, Relaxed) < MOST {
+                return Ok(Self);
+            }
+            PIPES.fetch_sub(1, Relaxed);
+            Err(io::ErrorKind::QuotaExceeded.into())
+        }
+    }
+
+    impl Drop for Made {
+        fn drop(&mut self) {
+            PIPES.fetch_sub(1, Relaxed);
+        }
     }
 
     fn give_back(pipe: Pipe) {

@@ -44,15 +44,41 @@ pub enum RunError {
     /// The counters would be readable from other machines.
     #[error("{0} isn't a loopback address: the counters are for this machine alone; have its collector pass them on")]
     MetricsNotLoopback(SocketAddr),
+    /// Two of its listeners would be in the same place.
+    #[error("{0} is named twice: HTTP, SOCKS5 and the counters each need a port of their own")]
+    Twice(SocketAddr),
     /// It can't listen.
-    #[error("listen on {address}")]
+    #[error("can't listen on {address} for {what}")]
     Listen {
         /// Where.
         address: SocketAddr,
+        /// What would be served there.
+        what: Serves,
         /// Why not.
         #[source]
         cause: io::Error,
     },
+}
+
+/// What is served on an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// HTTP proxy requests.
+    Http,
+    /// SOCKS5.
+    Socks5,
+    /// Counters.
+    Metrics,
+}
+
+impl std::fmt::Display for Serves {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP",
+            Self::Socks5 => "SOCKS5",
+            Self::Metrics => "counters",
+        })
+    }
 }
 
 /// A proxy that listens; dropping it ends it.
@@ -83,26 +109,33 @@ pub fn run(options: Options<'_>, listen: &Listen) -> Result<Standalone, RunError
     if let Some(address) = listen.metrics.iter().find(|address| !address.ip().is_loopback()) {
         return Err(RunError::MetricsNotLoopback(*address));
     }
+    let mut all: Vec<_> = listen.http.iter().chain(&listen.socks).chain(&listen.metrics).collect();
+    all.retain(|address| address.port() != 0);
+    all.sort_unstable();
+    if let Some((twice, _)) = all.iter().zip(all.iter().skip(1)).find(|(one, next)| one == next) {
+        return Err(RunError::Twice(**twice));
+    }
     let egress = Egress::start(options)?;
-    let begin = |addresses: &[SocketAddr], speaks: Option<Speaks>| {
+    let begin = |addresses: &[SocketAddr], what: Serves| {
         addresses
             .iter()
             .map(|address| {
-                let failed = |cause| RunError::Listen { address: *address, cause };
+                let failed = |cause| RunError::Listen { address: *address, what, cause };
                 let listener = TcpListener::bind(address).map_err(failed)?;
                 let bound = listener.local_addr().map_err(failed)?;
-                match speaks {
-                    Some(speaks) => egress.serve(listener, speaks)?,
-                    None => egress.serve_metrics(listener)?,
+                match what {
+                    Serves::Http => egress.serve(listener, Speaks::Http)?,
+                    Serves::Socks5 => egress.serve(listener, Speaks::Socks5)?,
+                    Serves::Metrics => egress.serve_metrics(listener)?,
                 }
                 Ok(bound)
             })
             .collect::<Result<Vec<_>, RunError>>()
     };
     let listening = Listen {
-        http: begin(&listen.http, Some(Speaks::Http))?,
-        socks: begin(&listen.socks, Some(Speaks::Socks5))?,
-        metrics: begin(&listen.metrics, None)?,
+        http: begin(&listen.http, Serves::Http)?,
+        socks: begin(&listen.socks, Serves::Socks5)?,
+        metrics: begin(&listen.metrics, Serves::Metrics)?,
     };
     Ok(Standalone { egress, listening })
 }

@@ -19,6 +19,7 @@ pub(crate) fn options(settings: &NetworkSettings, sink: Arc<dyn Sink>) -> Option
         limits: Limits::default(),
         upstream: None,
         datagrams: true,
+        can_escalate: false,
     }
 }
 

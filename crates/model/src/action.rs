@@ -251,7 +251,10 @@ impl Action {
                 call.arguments.display()
             ),
             Self::WebSearch(search) => format!("search the web for {}", search.query.display()),
-            Self::Connect(connect) => format!("connect to {}:{}", crate::text::escape(&connect.host), connect.port),
+            Self::Connect(Connect { host, port, .. }) if host.contains(':') => {
+                format!("connect to [{}]:{port}", crate::text::escape(host))
+            }
+            Self::Connect(Connect { host, port, .. }) => format!("connect to {}:{port}", crate::text::escape(host)),
         }
     }
 }

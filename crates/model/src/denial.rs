@@ -23,6 +23,9 @@ pub struct Denial {
     pub evidence: Evidence,
     /// Smallest grants that would allow it, as a person would type them; empty: nothing would.
     pub allow_with: Vec<String>,
+    /// Somebody was asked about it and said no, so that nobody need be asked again.
+    #[serde(skip)]
+    pub answered: bool,
 }
 
 /// Kinds of denials.

@@ -389,6 +389,7 @@ fn denial(kind: DenialKind, target: &str, evidence: Evidence) -> Denial {
         origin: Origin::builtin("roots"),
         evidence,
         allow_with: Vec::new(),
+        answered: false,
     }
 }
 

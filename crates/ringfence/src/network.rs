@@ -49,6 +49,14 @@ pub enum NetworkError {
     /// The proxy can't run alone.
     #[error(transparent)]
     Alone(#[from] RunError),
+    /// Somebody who was asked about a host ended the proxy.
+    #[error("ended by {by}, who was asked about `{act}`")]
+    Ended {
+        /// Who.
+        by: String,
+        /// What they were asked about.
+        act: String,
+    },
     /// Something was made inside that nobody here serves.
     #[error("the sandbox made a way to the proxy that this build can't serve")]
     UnknownInlet,
@@ -97,6 +105,8 @@ pub struct Network<'a> {
     pub granted: Vec<(String, Origin)>,
     /// Whom to ask about unknown hosts.
     pub asker: Option<Arc<dyn Ask>>,
+    /// Whoever is refused can be started again with `--escalate`: refusals name that.
+    pub can_escalate: bool,
     /// Where events go, if anywhere.
     pub events: Option<mpsc::Sender<Event>>,
     /// A directory of this user only, for files that the inside reads.
@@ -267,6 +277,18 @@ pub(crate) fn standalone(network: Network<'_>, listen: &Listen) -> Result<Standa
     Ok(ringfence_egress::standalone::run(options(network, &rules, &Arc::default())?, listen)?)
 }
 
+/// Bounds within what this process can have open.
+#[cfg(target_os = "linux")]
+fn limits() -> Limits {
+    Limits::default().within(ringfence_sandbox::raise_descriptors(Limits::DESCRIPTORS))
+}
+
+/// The same, where the sandbox raises nothing.
+#[cfg(not(target_os = "linux"))]
+fn limits() -> Limits {
+    Limits::default()
+}
+
 fn options<'a>(
     network: Network<'a>,
     rules: &'a [NetworkRule],
@@ -292,9 +314,10 @@ fn options<'a>(
         grants: grants.collect::<Result<_, _>>()?,
         asker: network.asker,
         sink: Arc::new(sink),
-        limits: Limits::default(),
+        limits: limits(),
         upstream: proxy("HTTPS_PROXY").or_else(|| proxy("https_proxy")),
         datagrams: true,
+        can_escalate: network.can_escalate,
     })
 }
 
@@ -379,5 +402,6 @@ fn keep_denial(kept: &Mutex<Vec<Denial>>, event: &Event) {
         origin: event.source.clone().unwrap_or_else(|| Origin::builtin("managed network")),
         evidence: Evidence::Proxy,
         allow_with: event.allow_with.clone(),
+        answered: false,
     });
 }

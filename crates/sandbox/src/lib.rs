@@ -36,7 +36,7 @@ mod windows;
 pub use compile::{Options, Unenforceable, compile};
 pub use enforced::{Enforced, StartError, StepResult};
 #[cfg(target_os = "linux")]
-pub use linux::{Ahead, Killer, Prepared, Running, Sandbox, settle};
+pub use linux::{Ahead, Killer, Prepared, Running, Sandbox, raise_descriptors, settle};
 #[cfg(target_os = "macos")]
 pub use macos::Sandbox;
 pub use plan::{Act, Plan, Step};

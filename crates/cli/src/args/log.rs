@@ -21,7 +21,7 @@ pub struct LogArgs {
     #[arg(long, short = 'f', conflicts_with = "verify")]
     pub follow: bool,
     /// Check that nothing was changed, removed or inserted; exit status 1 if something was
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["denied", "network", "session", "json"])]
     pub verify: bool,
     /// The events as they stand, one JSON document per line
     #[arg(long)]

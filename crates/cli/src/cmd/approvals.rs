@@ -30,7 +30,7 @@ pub fn main() -> Result<ExitCode, Failure> {
         {
             Served::Answered => eprintln!("{}", paint.faint("ringfence: answered; waiting for the next question")),
             Served::TooLate => {
-                eprintln!("ringfence: that question is over: what raised it has ended, and nothing was approved")
+                eprintln!("ringfence: that question is over, and nothing was approved")
             }
             Served::Nothing { why } => {
                 eprintln!("ringfence: a question was left aside: {}", ringfence_model::text::escape(&why));

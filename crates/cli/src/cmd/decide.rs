@@ -5,7 +5,7 @@ use super::{ask, session};
 use crate::args::decide::{DecideArgs, ExplainArgs};
 use crate::out::{Failure, Paint, denials, json, notices, report, table};
 use crate::start::{self, More};
-use ringfence::{Flow, Opening, RunError, Session, Streams};
+use ringfence::{Flow, Opening, PerformError, RunError, Session, Streams};
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::{OsText, Verdict, text};
 use ringfence_policy::explain::{Explained, Explanation};
@@ -121,7 +121,7 @@ fn refused(
     };
     let verdict = match error {
         RunError::Authorize(ringfence::AuthorizeError::Refused(_)) => "refuse",
-        RunError::Authorize(_) => "ask-refused",
+        RunError::Authorize(_) | RunError::Perform(PerformError::Ended { .. }) => "ask-refused",
         _ => "not-started",
     };
     let report = Report {

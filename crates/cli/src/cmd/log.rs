@@ -138,12 +138,44 @@ fn line(entry: &Entry, as_json: bool, paint: Paint) -> String {
             format!("{result:<10}{exit} after {duration_ms} ms{tier}{error}")
         }
         What::Denied { denial } => format!("{}     {}", paint.bad("denied"), denials::line(denial)),
-        What::Network { host, port, protocol, decision, rule, .. } => {
-            format!("network    {decision} {}:{port} ({protocol}) by {}", text::escape(host), text::escape(rule))
-        }
+        What::Network { .. } => format!("network    {}", connection(&event.what)),
         other => format!("{other:?}").chars().take(160).collect(),
     };
     format!("{}  {}  {what}", paint.faint(&time(event.at)), text::escape(&event.id))
+}
+
+/// A decision about a connection: what was asked for, which rule decided, and what came of it.
+fn connection(what: &What) -> String {
+    let What::Network {
+        host,
+        port,
+        protocol,
+        method,
+        decision,
+        rule,
+        origin: _,
+        detail,
+        status,
+        bytes_up,
+        bytes_down,
+        duration_ms,
+    } = what
+    else {
+        return String::new();
+    };
+    let method = method.as_deref().map(|method| format!("{} ", text::escape(method))).unwrap_or_default();
+    let mut out = format!("{decision} {method}{}:{port} ({protocol})", text::escape(host));
+    if !rule.is_empty() {
+        out.push_str(&format!(" by {}", text::escape(rule)));
+    }
+    if !detail.is_empty() {
+        out.push_str(&format!(": {}", text::escape(detail)));
+    }
+    if let Some(status) = status {
+        out.push_str(&format!(", status {status}"));
+    }
+    out.push_str(&format!(", {bytes_up} bytes up, {bytes_down} down, {duration_ms} ms"));
+    out
 }
 
 fn ended(exit: Exit) -> String {

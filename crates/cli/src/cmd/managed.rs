@@ -27,6 +27,7 @@ pub fn start(ready: &Ready, wish: &mut Confinement, ignore_user: bool) -> Result
         rules: &rules_of(&ready.start, &ready.resolved, ignore_user),
         granted: Vec::new(),
         asker: None,
+        can_escalate: false,
         events: None,
         private: std::fs::create_dir_all(&state).ok().map(|()| state),
     };

@@ -1,14 +1,18 @@
 //! `ringfence proxy`: the judging proxy alone, and the connector for `ssh`.
 
+use super::ask;
 use crate::args::proxy::{ConnectArgs, ProxyArgs, ProxyCommand};
 use crate::out::{Failure, notices};
 use crate::start;
 use ringfence::network::NetworkError;
 use ringfence::network::egress::event::{Event, Verdict};
-use ringfence::network::egress::standalone::{Listen, RunError};
+use ringfence::network::egress::host::Target;
+use ringfence::network::egress::standalone::{Listen, RunError, Serves};
 use ringfence::{Opening, Session};
+use ringfence_model::report::status;
+use ringfence_model::settings::ManagedNetwork;
 use ringfence_model::{Origin, Sourced};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
 
@@ -16,6 +20,11 @@ use std::process::ExitCode;
 pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
     if let Some(ProxyCommand::Connect(connect)) = &args.other {
         return connect_through(connect);
+    }
+    if args.shared.network.as_deref() == Some("off") {
+        return Err(Failure::new("a proxy without a network lets nothing through")
+            .origin(Origin::flag("--network"))
+            .hint("leave `--network` out: which hosts can be reached is `[network.domains]`'s to say"));
     }
     let mut ready = start::ready(&args.shared, &[])?;
     // Running it says that there is network, through it: whether commands of this machine have any is another matter.
@@ -26,6 +35,7 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
     if !args.shared.json {
         notices::print(&start::notices(&ready));
     }
+    let settings = ready.resolved.settings.network.managed.clone();
     let mut listen = Listen::from_settings(&ready.resolved.settings.network);
     if !args.http.is_empty() || !args.socks.is_empty() {
         listen = Listen { http: args.http.clone(), socks: args.socks.clone(), ..Listen::default() };
@@ -35,6 +45,7 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
         start: Some(ready.start),
         resolved: Some(ready.resolved),
         ignore_user: args.shared.ignore_user_config,
+        approver: ask::terminal(),
         ..Opening::default()
     };
     let session = Session::open(opening).map_err(|error| Failure::from_error(&error))?;
@@ -44,23 +55,51 @@ pub fn main(args: &ProxyArgs) -> Result<ExitCode, Failure> {
         &listen,
         |listening, _| say_where(listening),
         seen,
-        || loop {
-            std::thread::park();
+        |ended| {
+            // Until somebody ends it in place of an answer; else it goes on until the process ends.
+            let _ = ended.recv();
         },
     );
-    done.map_err(|error| {
-        let mut failure = Failure::from_error(&error);
-        if let NetworkError::Alone(RunError::Listen { cause, .. }) = &error
-            && cause.kind() == std::io::ErrorKind::AddrInUse
-        {
-            failure = failure.hint("something listens there already; `--http` and `--socks` name other places");
-        }
-        match error.origin() {
-            Some(origin) => failure.origin(origin.clone()),
-            None => failure,
-        }
-    })?;
+    done.map_err(|error| failure(&error, args, &settings))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why there is no proxy, and what to do.
+fn failure(error: &NetworkError, args: &ProxyArgs, settings: &ManagedNetwork) -> Failure {
+    let failure = Failure::from_error(error);
+    let failure = match error.origin() {
+        Some(origin) => failure.origin(origin.clone()),
+        None => failure,
+    };
+    match error {
+        NetworkError::Ended { .. } => failure.status(status::DENIED),
+        NetworkError::Alone(RunError::Listen { address, what, cause }) => {
+            let (flag, named, setting) = match what {
+                Serves::Http => ("--http", !args.http.is_empty(), Some(&settings.http_port.origin)),
+                Serves::Socks5 => ("--socks", !args.socks.is_empty(), Some(&settings.socks_port.origin)),
+                Serves::Metrics => ("--metrics", true, None),
+            };
+            let failure = match setting.filter(|origin| !named && origin.is_explicit()) {
+                Some(origin) => failure.origin(origin.clone()),
+                None => failure,
+            };
+            match cause.kind() {
+                ErrorKind::AddrInUse => failure.hint(format!(
+                    "something listens there already (`ss -ltnp` shows what): end it, or name another place with `{flag}`"
+                )),
+                ErrorKind::PermissionDenied if address.port() < 1024 => failure.hint(format!(
+                    "ports below 1024 are for root, or for whoever has the capability `net_bind_service`: name a higher \
+                     one, such as `{flag} {}:{}`",
+                    address.ip(),
+                    address.port() + 8000
+                )),
+                ErrorKind::AddrNotAvailable => failure
+                    .hint("no interface of this machine has that address (`ip -brief address` shows those there are)"),
+                _ => failure,
+            }
+        }
+        _ => failure,
+    }
 }
 
 fn say_where(listening: &Listen) {
@@ -97,17 +136,24 @@ fn print(event: &Event, json: bool) {
 
 /// Asks the proxy for a tunnel and carries standard input and output through it.
 fn connect_through(args: &ConnectArgs) -> Result<ExitCode, Failure> {
-    let target = if args.host.contains(':') { format!("[{}]", args.host) } else { args.host.clone() };
+    use ringfence_model::text::escape;
+    let bracketed = if args.host.contains(':') { format!("[{}]", args.host) } else { args.host.clone() };
+    // Judged by the proxy; here it must be one host and nothing else, since it becomes a line of a request.
+    let target = Target::parse(&format!("{bracketed}:{}", args.port), None)
+        .map_err(|error| Failure::new(format!("`{}` is no host", escape(&args.host))).cause(error.to_string()))?;
     let failed = |error: std::io::Error| {
-        Failure::new(format!("could not use the proxy on {}", args.via)).cause(error.to_string())
+        let failure = Failure::new(format!("could not use the proxy on {}", args.via)).cause(error.to_string());
+        match error.kind() {
+            ErrorKind::ConnectionRefused => failure.hint("nothing listens there: `ringfence proxy` starts a proxy"),
+            _ => failure,
+        }
     };
     let mut stream = TcpStream::connect(args.via).map_err(failed)?;
     let authorization = match credential(args.via) {
         Some(basic) => format!("Proxy-Authorization: Basic {basic}\r\n"),
         None => String::new(),
     };
-    let port = args.port;
-    let request = format!("CONNECT {target}:{port} HTTP/1.1\r\nHost: {target}:{port}\r\n{authorization}\r\n");
+    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n");
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < 16 * 1024 {

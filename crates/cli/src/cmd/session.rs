@@ -91,6 +91,7 @@ pub fn perform_failure(error: &PerformError) -> Failure {
         PerformError::Start(error) => super::ended::start_failure(error),
         PerformError::Unenforceable(error) => super::plan::unenforceable(error),
         PerformError::NoProxy { origin } => Failure::from_error(error).origin(origin.clone()),
+        PerformError::Ended { .. } => Failure::from_error(error).status(status::DENIED),
         error => Failure::from_error(error),
     }
 }

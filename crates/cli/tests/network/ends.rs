@@ -1,8 +1,6 @@
-//! What happens when somebody stops: a name server that is silent, a proxy or a sandbox that is killed in the middle, a
-//! command that ends before its question is answered.
+//! What happens when somebody stops: a name server that is silent, a proxy or a sandbox that is killed in the middle.
 
 use super::common::{Place, confines, have, program, skip};
-use super::terminal::{Setup, Terminal};
 use super::{RAW, World};
 use std::time::{Duration, Instant};
 
@@ -117,63 +115,6 @@ fn net_06_a_killed_run_takes_its_connections_with_it() {
 }
 
 #[test]
-fn always_writes_a_network_rule_and_the_next_run_doesnt_ask() {
-    let test = "always_writes_a_network_rule_and_the_next_run_doesnt_ask";
-    if !have(test, "script") || !have(test, "stty") || !have(test, "curl") || !confines(test) {
-        return;
-    }
-    let place = asking_place();
-    // The name leads nowhere: 502 says that it was let through, 403 that it wasn't.
-    let run = ["run", "--", "curl", "-so", "body", "-w", "%{http_code}", "http://unknown.invalid/"];
-    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &run);
-    terminal.until("unknown.invalid", 1).until("└─", 1).keys("n");
-    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
-    assert!(terminal.shown().contains("403"), "{}", terminal.shown());
-    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &run);
-    terminal.until("└─", 1).keys("a");
-    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
-    assert!(terminal.shown().contains("502"), "{}", terminal.shown());
-    let rules = std::fs::read_dir(place.path("home/.ringfence/rules")).unwrap().flatten();
-    let text: String = rules.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect();
-    assert!(text.contains("network_rule(") && text.contains("unknown.invalid"), "{text}");
-    let ran = place.run(run).ends(0);
-    assert_eq!(ran.out, "502", "{}", ran.err);
-}
-
-/// A place whose runs may use the network, and ask about hosts.
-fn asking_place() -> Place {
-    let place = Place::new();
-    let root = place.path("ws").display().to_string();
-    place.settings(&format!(
-        "approval_policy = \"on-request\"\n[sandbox_workspace_write]\nnetwork_access = true\n[network]\nenabled = true\n\
-         [network.domains]\n\"allowed.test\" = \"allow\"\n[projects.\"{root}\"]\ntrust_level = \"trusted\"\n"
-    ));
-    place
-}
-
-#[test]
-fn a_question_that_is_open_when_its_command_ends_is_taken_back() {
-    let test = "a_question_that_is_open_when_its_command_ends_is_taken_back";
-    if !have(test, "script") || !have(test, "stty") || !have(test, "curl") || !confines(test) {
-        return;
-    }
-    let place = asking_place();
-    let script =
-        "curl -s http://unknown.test/ & for i in $(seq 100); do [ -e asked ] && break; sleep 0.1; done; echo over";
-    let mut terminal = Terminal::ringfence(&place, &Setup::default(), &["run", "--", "sh", "-c", script]);
-    terminal.until("unknown.test", 1).until("└─", 1);
-    let start = Instant::now();
-    place.write("ws/asked", "");
-    // Nobody answers, and nobody has to.
-    assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
-    let shown = terminal.shown();
-    assert!(shown.contains("no answer is needed any more"), "{shown}");
-    let log = place.run(["log", "--network"]).ends(0);
-    assert!(log.out.contains("unknown.test") && !log.out.contains("allow "), "{}", log.out);
-}
-
-#[test]
 fn transparent_mode_needs_no_rights_of_its_own() {
     let test = "transparent_mode_needs_no_rights_of_its_own";
     if !have(test, "python3") || !confines(test) {
@@ -201,31 +142,57 @@ fn transparent_mode_needs_no_rights_of_its_own() {
     assert!(ran.err.contains("other.test:80") && ran.err.contains("93.184.216.34:80"), "{}", ran.err);
 }
 
+/// Opens connections to the proxy from several processes, since each may have only so many open itself, and keeps them.
+const FLOOD: &str = r#"
+import os, socket, subprocess, sys, time
+from urllib.parse import urlsplit
+proxy = urlsplit(os.environ["HTTP_PROXY"])
+if len(sys.argv) == 1:
+    floods = [subprocess.Popen([sys.executable, "client.py", "x"], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for flood in floods: flood.stdout.readline()
+    try: open(os.environ["HOME"] + "/forbidden", "w")
+    except OSError: pass
+    for flood in floods: flood.kill()
+    time.sleep(1)
+    s = socket.create_connection((proxy.hostname, proxy.port))
+    s.sendall(b"GET http://allowed.test/hello HTTP/1.1\r\nHost: allowed.test\r\nConnection: close\r\n\r\n")
+    print(b"".join(iter(lambda: s.recv(65536), b"")).split()[1].decode())
+else:
+    kept = []
+    for i in range(240):
+        try:
+            s = socket.create_connection((proxy.hostname, proxy.port), timeout=10)
+            kept.append(s)
+            if i % 2:
+                s.sendall(b"CONNECT allowed.test:7000 HTTP/1.1\r\nHost: allowed.test:7000\r\n\r\n")
+                s.recv(1)
+            else:
+                s.sendall(b"GET http://allowed.test/ HT")
+        except OSError: pass
+    print("open", flush=True)
+    time.sleep(100)
+"#;
+
 #[test]
-fn a_proxy_that_cannot_listen_and_one_that_refuses_say_what_to_do() {
-    let place = Place::new();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = taken.local_addr().unwrap().to_string();
-    let ran = place.run(["proxy", "--http", &at]).ends(125).says(&at);
-    assert!(ran.err.contains("hint: something listens there already"), "{}", ran.err);
-    place.run(["proxy", "--http", "0.0.0.0:0"]).ends(125).says("network.dangerously_allow_non_loopback_proxy");
-    // The connector of `ssh` says in words what the proxy answered.
-    let answering = std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        for body in [
-            "HTTP/1.1 403 Forbidden\r\n\r\n{\"text\":\"no rule \\u001b[1mallows it\",\"allow_with\":[\"--escalate network=a.test:22\"]}",
-            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-            "HTTP/1.1 500 What\r\n\r\nnot \x1b[1m JSON",
-        ] {
-            let (mut stream, _) = taken.accept().unwrap();
-            let _ = stream.read(&mut [0; 1024]).unwrap();
-            stream.write_all(body.as_bytes()).unwrap();
-        }
-    });
-    let connect = || place.run(["proxy", "connect", "--via", &at, "a.test", "22"]).ends(125);
-    let ran = connect().says("the proxy refused a.test:22").says("no rule \\u{1b}[1mallows it");
-    assert!(ran.err.contains("hint: this would allow it: --escalate network=a.test:22"), "{}", ran.err);
-    connect().says("wants a user name and password");
-    assert!(!connect().says("the proxy refused a.test:22").err.contains('\x1b'));
-    answering.join().unwrap();
+fn px_08_no_number_of_connections_keeps_the_journal_from_being_written() {
+    let test = "px_08_no_number_of_connections_keeps_the_journal_from_being_written";
+    let Some(world) = World::new(test, false) else { return };
+    world.place.write("ws/client.py", FLOOD);
+    let ringfence = program();
+    let ringfence = ringfence.display();
+    // As many descriptors as a login has by default, for Ringfence and for the command; and where Ringfence may have
+    // more than it is started with, the command still has what it was started with.
+    for (limit, inside) in [("-n 1024", "1024 1024"), ("-Sn 600", "600 ")] {
+        let script = format!(
+            "ulimit {limit}; {ringfence} run -- sh -c 'echo $(ulimit -Sn) $(ulimit -Hn); python3 client.py'; \
+             {ringfence} log --verify; {ringfence} log --denied -n 1"
+        );
+        let ran = world.outside(&script).ends(0);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert!(lines[0].starts_with(inside), "{}{}", ran.out, ran.err);
+        assert_eq!(lines[1], "200", "{}{}", ran.out, ran.err);
+        assert!(lines[2].starts_with("whole: "), "{}{}", ran.out, ran.err);
+        assert!(lines[3].contains("/forbidden"), "{}{}", ran.out, ran.err);
+        assert!(!ran.err.contains("journal"), "{}", ran.err);
+    }
 }

@@ -6,6 +6,7 @@ use crate::event::Record;
 use crate::gate::{Gate, MAX_HEAD, STAND_IN_HOST};
 use crate::host::Target;
 use crate::policy::Refusal;
+use crate::proxy::phases::in_time;
 use crate::proxy::request::{self, Wish};
 use crate::proxy::{Body, Failure, Pinned, Stop, Visit, answer, finish, malformed, note, server};
 use answer::After;
@@ -155,8 +156,8 @@ async fn send(
     loop {
         record.event.address = address;
         address_to(&mut request, &opened.target, &link, wants_trailers);
-        let sent = tokio::time::timeout(opened.visit.session.limits.answer, link.send(request));
-        match sent.await.map_err(|_| Failure::TimedOut)? {
+        let answer = opened.visit.session.limits.answer;
+        match in_time(answer, &record.bytes, link.send(request)).await? {
             Ok(response) => {
                 record.allowed();
                 if wish == Wish::Answer {

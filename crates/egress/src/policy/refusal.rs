@@ -80,7 +80,7 @@ impl Refusal {
                 format!("it is no public destination ({}, {source})", kind.name()),
                 "local and private destinations".to_owned(),
                 "built in: address table".to_owned(),
-                if kind == Kind::Metadata { Vec::new() } else { vec![literal_grant(target)] },
+                if kind == Kind::Metadata { Vec::new() } else { vec![grant(target)] },
             ),
             Decision::NotManaged { origin, ignored } => (
                 Code::BlockedByAllowlist,
@@ -99,14 +99,14 @@ impl Refusal {
                 detail.unwrap_or("a rule says to ask, and nobody can be asked").to_owned(),
                 rule.name(),
                 rule.origin.to_string(),
-                grants(target),
+                vec![grant(target)],
             ),
             Decision::Unknown | Decision::Allow(_) => (
                 Code::BlockedByAllowlist,
                 detail.unwrap_or("no rule allows it").to_owned(),
                 "allow list".to_owned(),
                 DEFAULT.to_owned(),
-                grants(target),
+                vec![grant(target)],
             ),
         };
         Self { error, target: target.to_string(), text, rule, origin, source, allow_with }
@@ -124,7 +124,7 @@ impl Refusal {
             }
             if !refusal.allow_with.is_empty() {
                 let literal = Target { host: crate::host::Host::Address(address), port: target.port };
-                refusal.allow_with = vec![literal_grant(&literal)];
+                refusal.allow_with = vec![grant(&literal)];
             }
         }
         refusal
@@ -179,6 +179,15 @@ impl Refusal {
         self
     }
 
+    /// Names the escalation that would allow it, first, where a run can be started with one: it is the smaller grant.
+    #[must_use]
+    pub(crate) fn or_escalate(mut self, can_escalate: bool) -> Self {
+        if can_escalate && self.error == Code::BlockedByAllowlist && !self.allow_with.is_empty() {
+            self.allow_with.insert(0, format!("--escalate network={}", self.target));
+        }
+        self
+    }
+
     /// One line of JSON.
     #[must_use]
     pub fn body(&self) -> String {
@@ -191,13 +200,6 @@ fn smallest_pattern(target: &Target) -> String {
     if matches!(target.port, 80 | 443) { target.host.to_string() } else { target.to_string() }
 }
 
-fn grants(target: &Target) -> Vec<String> {
-    vec![
-        format!("--escalate network={target}"),
-        format!("[network.domains] \"{}\" = \"allow\"", smallest_pattern(target)),
-    ]
-}
-
-fn literal_grant(target: &Target) -> String {
+fn grant(target: &Target) -> String {
     format!("[network.domains] \"{}\" = \"allow\"", smallest_pattern(target))
 }

@@ -182,14 +182,13 @@ fn a_refusal_names_the_smallest_grant() {
     let policy = policy(&network(&[], &[]));
     let at = target("example.com:8443");
     let refusal = Refusal::of_decision(&at, policy.decide(&at, NetworkProtocol::Https), None);
-    assert_eq!(
-        refusal.allow_with,
-        ["--escalate network=example.com:8443", "[network.domains] \"example.com:8443\" = \"allow\""]
-    );
+    let entry = "[network.domains] \"example.com:8443\" = \"allow\"";
+    assert_eq!(refusal.clone().or_escalate(false).allow_with, [entry]);
+    assert_eq!(refusal.or_escalate(true).allow_with, ["--escalate network=example.com:8443", entry]);
     let at = target("127.0.0.1:8080");
     let refusal = Refusal::of_decision(&at, policy.decide(&at, NetworkProtocol::Https), None);
     assert_eq!(refusal.error, Code::BlockedByPolicy);
-    assert_eq!(refusal.allow_with, ["[network.domains] \"127.0.0.1:8080\" = \"allow\""]);
+    assert_eq!(refusal.or_escalate(true).allow_with, ["[network.domains] \"127.0.0.1:8080\" = \"allow\""]);
 }
 
 #[test]

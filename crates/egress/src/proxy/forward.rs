@@ -7,7 +7,7 @@ use super::http::malformed;
 use super::phases::{self, Decided, Failure, Stop};
 use super::request::{self, Through, Wish};
 use super::{Visit, unix, upgrade};
-use crate::event::Record;
+use crate::event::{Bytes as Counters, Record};
 use crate::gate::Fault;
 use crate::host::Target;
 use crate::policy::Refusal;
@@ -155,7 +155,7 @@ async fn send(
     {
         request::address_to(&mut request, target, through(visit, &kept.link));
         record.event.address = kept.link.address;
-        match exchange(visit, &mut kept.link, request).await {
+        match exchange(visit, &mut kept.link, request, &record.bytes).await {
             Ok(response) => {
                 record.allowed();
                 *client.kept.lock().await = Some(kept);
@@ -170,7 +170,7 @@ async fn send(
     record.event.address = connected.address;
     let mut link = Link::open(connected.stream, connected.address, connected.through_proxy).await?;
     request::address_to(&mut request, target, through(visit, &link));
-    match exchange(visit, &mut link, request).await {
+    match exchange(visit, &mut link, request, &record.bytes).await {
         Ok(response) => {
             record.allowed();
             *client.kept.lock().await = Some(Kept { target: target.clone(), link });
@@ -199,15 +199,16 @@ pub(crate) async fn exchange(
     visit: &Visit,
     link: &mut Link,
     request: Request<Body>,
+    sent: &Counters,
 ) -> Result<Response<Incoming>, Unsent> {
-    let answer = tokio::time::timeout(visit.session.limits.answer, link.sender.try_send_request(request)).await;
-    match answer {
+    let answer = link.sender.try_send_request(request);
+    match phases::in_time(visit.session.limits.answer, sent, answer).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(mut error)) => Err(match error.take_message() {
             Some(request) => Unsent::Whole(Box::new(request)),
             None => Unsent::Gone(Failure::Connect(std::io::Error::other(error.into_error()))),
         }),
-        Err(_) => Err(Unsent::Gone(Failure::TimedOut)),
+        Err(late) => Err(Unsent::Gone(late)),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::{Proxy, Session, Visit};
 use crate::ask::{Answer, Question};
-use crate::event::Record;
+use crate::event::{Bytes as Counters, Record};
 use crate::host::{Host, Target};
 use crate::policy::{Decision, Refusal};
 use crate::resolve::{self, ResolveError};
 use ringfence_model::Origin;
 use ringfence_model::domain::DomainPattern;
+use ringfence_model::grant::Lasts;
 use ringfence_model::network::NetworkProtocol;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -128,8 +129,13 @@ pub(crate) async fn decide(
     let metrics = &visit.proxy.recorder.metrics;
     let answer = session.asking.ask(question, || _ = metrics.asked.fetch_add(1, Relaxed)).await;
     let (rule, origin) = match answer {
-        Answer::No(why) => return Err(Box::new(Refusal::of_decision(target, decision, Some(&why)))),
-        Answer::Once => ("grant: once", "answer: once"),
+        Answer::No(why) => {
+            let refusal = Refusal::of_decision(target, decision, Some(&why));
+            return Err(Box::new(refusal.or_escalate(session.can_escalate)));
+        }
+        Answer::Once | Answer::Kept(Lasts::Once) => ("grant: once", "answer: once"),
+        Answer::Kept(Lasts::Session) => ("grant: session", "answer: session"),
+        Answer::Kept(Lasts::Always) => ("grant: always", "answer: always"),
         Answer::Session => {
             if let Ok(pattern) = target.to_string().parse() {
                 session.grants.add(pattern, Origin::Grant { grant: format!("session, {target}") });
@@ -192,6 +198,24 @@ pub(crate) async fn connect(visit: &Visit, pinned: &Pinned, tunnel: bool) -> Res
     let _ = stream.set_nodelay(true);
     let address = stream.peer_addr().ok().map(|peer| peer.ip());
     Ok(Connected { stream, address, through_proxy: false, early: Vec::new() })
+}
+
+/// Waits for an origin's answer to a request. Its body may take as long as it likes while it moves: `limit` is for an origin
+/// that says nothing once it has it, and for a client that stops in the middle.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    sent: &Counters,
+    answer: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::pin!(answer);
+    loop {
+        let before = sent.up.load(Relaxed);
+        match tokio::time::timeout(limit, answer.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if sent.up.load(Relaxed) == before => return Err(Failure::TimedOut),
+            Err(_) => {}
+        }
+    }
 }
 
 /// The judged address that datagrams go to. They never go through the host's own proxy.

@@ -22,7 +22,7 @@ pub struct Limits {
     pub lookup: Duration,
     /// Time to connect to all addresses of a host together.
     pub connect: Duration,
-    /// Time for an origin to begin its answer.
+    /// Time for an origin to begin its answer, from the last byte of the request on.
     pub answer: Duration,
     /// Silence of a tunnel of which one direction is closed.
     pub half_open: Duration,
@@ -32,10 +32,32 @@ pub struct Limits {
     pub ask: AskLimits,
 }
 
+/// Connections of one sandbox, where nothing sets fewer.
+const CONNECTIONS: usize = 8192;
+/// Descriptors of one: the client's, and the one to the origin.
+const OF_EACH: u64 = 2;
+/// Descriptors for everything else that this process does: the journal, the broker, lookups, strangers, pipes.
+const KEPT_FREE: u64 = 640;
+
+impl Limits {
+    /// Open descriptors that there is room with for all connections of one sandbox, and for everything else.
+    pub const DESCRIPTORS: u64 = CONNECTIONS as u64 * OF_EACH + KEPT_FREE;
+
+    /// As many connections as a process with so many descriptors has room for, so that no number of them keeps it from
+    /// its other work, such as the journal.
+    #[must_use]
+    pub fn within(mut self, descriptors: u64) -> Self {
+        let kept_free = KEPT_FREE.min(descriptors / 2);
+        let room = usize::try_from((descriptors - kept_free) / OF_EACH).unwrap_or(usize::MAX);
+        self.connections = self.connections.min(room);
+        self
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 8192,
+            connections: CONNECTIONS,
             head: Duration::from_secs(60),
             lookup: Duration::from_secs(15),
             connect: Duration::from_secs(20),
@@ -63,6 +85,8 @@ pub struct SessionOptions {
     pub socks_udp: bool,
     /// Connections may go through the host's own proxy.
     pub upstream: bool,
+    /// Whoever is refused can be started again with `--escalate`: refusals name that.
+    pub can_escalate: bool,
     /// Opens TLS where the policy says so.
     pub interceptor: Option<Arc<crate::intercept::Interceptor>>,
 }
@@ -80,6 +104,7 @@ impl SessionOptions {
             unix_sockets: managed.unix_sockets.clone(),
             socks_udp: managed.enable_socks5_udp.value,
             upstream: managed.allow_upstream_proxy.value,
+            can_escalate: false,
             interceptor: None,
         }
     }
@@ -96,6 +121,7 @@ pub struct Session {
     pub(crate) unix_sockets: Vec<AllowedSocket>,
     pub(crate) socks_udp: bool,
     pub(crate) upstream: bool,
+    pub(crate) can_escalate: bool,
     pub(crate) interceptor: Option<Arc<crate::intercept::Interceptor>>,
     closed: watch::Sender<bool>,
 }
@@ -114,6 +140,7 @@ impl Session {
             unix_sockets: options.unix_sockets.iter().map(AllowedSocket::resolve).collect(),
             socks_udp: options.socks_udp,
             upstream: options.upstream,
+            can_escalate: options.can_escalate,
             interceptor: options.interceptor,
             closed: watch::Sender::new(false),
         })

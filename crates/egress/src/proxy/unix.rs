@@ -80,7 +80,7 @@ pub(crate) async fn serve(visit: &Visit, fault: &Fault, mut request: Request<Inc
     let outcome = async {
         let stream = connect(&socket.resolved).await.map_err(Failure::Connect)?;
         let mut link = Link::open(stream, None, false).await?;
-        forward::exchange(visit, &mut link, prepared).await.map_err(|unsent| match unsent {
+        forward::exchange(visit, &mut link, prepared, &record.bytes).await.map_err(|unsent| match unsent {
             Unsent::Gone(failure) => failure,
             Unsent::Whole(_) => Failure::Connect(std::io::ErrorKind::ConnectionReset.into()),
         })

@@ -46,7 +46,9 @@ impl Gate {
         if !flooded {
             let _turn = lock(&self.turn);
             // It may have waited for its turn longer than it mattered.
-            return if asked.over.is_over() { Err(NoAnswer::Over) } else { approver.ask(asked) };
+            let answer = if asked.over.is_over() { Err(NoAnswer::Over) } else { approver.ask(asked) };
+            stop_run(asked, &answer);
+            return answer;
         }
         let (answer, answered) = channel();
         lock(&self.state).waiting.push((asked.clone(), answer));
@@ -54,14 +56,27 @@ impl Gate {
         // Whoever comes first asks for all that wait; the others find their answer.
         let _turn = lock(&self.turn);
         let waiting = std::mem::take(&mut lock(&self.state).waiting);
+        let (over, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(asked, _)| asked.over.is_over());
+        for (_, sender) in over {
+            let _ = sender.send(Err(NoAnswer::Over));
+        }
         if !waiting.is_empty() {
             let (questions, senders): (Vec<Asked>, Vec<_>) = waiting.into_iter().unzip();
             let mut answers = approver.ask_list(&questions).into_iter();
-            for sender in senders {
-                let _ = sender.send(answers.next().unwrap_or(Err(NoAnswer::Nobody)));
+            for (asked, sender) in questions.iter().zip(senders) {
+                let answer = answers.next().unwrap_or(Err(NoAnswer::Nobody));
+                stop_run(asked, &answer);
+                let _ = sender.send(answer);
             }
         }
         answered.recv().unwrap_or(Err(NoAnswer::Nobody))
+    }
+}
+
+/// While it is still this question's turn, so that no other of the run comes up in between.
+fn stop_run(asked: &Asked, answer: &Result<Answer, NoAnswer>) {
+    if matches!(answer, Ok(Answer::Abort)) {
+        asked.over.stop_run();
     }
 }
 

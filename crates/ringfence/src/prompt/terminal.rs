@@ -127,7 +127,7 @@ impl<T: Tty> Approver for TerminalApprover<T> {
         let all = |answer: &dyn Fn() -> Result<Answer, NoAnswer>| asked.iter().map(|_| answer()).collect();
         match self.put_list(asked) {
             Ok(Key::Yes) => all(&|| Ok(Answer::Once)),
-            Ok(Key::OneByOne) => asked.iter().map(|one| self.put(one)).collect(),
+            Ok(Key::OneByOne) => self.one_by_one(asked),
             Ok(Key::Quit) => all(&|| Ok(Answer::Abort)),
             Ok(_) => all(&|| Ok(Answer::No { say: None })),
             Err(_) => all(&|| Err(gone())),
@@ -168,6 +168,17 @@ impl<T: Tty> TerminalApprover<T> {
                 _ => {}
             }
         }
+    }
+
+    /// Each for itself, until one is answered by stopping: then the rest is, too.
+    fn one_by_one(&self, asked: &[Asked]) -> Vec<Result<Answer, NoAnswer>> {
+        let mut stopped = false;
+        let answer = |one| {
+            let answer = if stopped { Ok(Answer::Abort) } else { self.put(one) };
+            stopped |= matches!(answer, Ok(Answer::Abort));
+            answer
+        };
+        asked.iter().map(answer).collect()
     }
 
     fn put_list(&self, asked: &[Asked]) -> Result<Key, NoAnswer> {
@@ -233,7 +244,9 @@ fn wait(taken: &mut dyn Taken, asked: &[Asked]) -> Result<(), NoAnswer> {
     let Some(first) = asked.first() else { return Ok(()) };
     while let Some(until) = first.over.look_again(None) {
         if asked.iter().all(|asked| asked.over.is_over()) {
-            taken.show("  no answer is needed any more: the command has ended\r\n").map_err(failed)?;
+            taken
+                .show("  no answer is needed any more: what asked has ended, or doesn't wait any longer\r\n")
+                .map_err(failed)?;
             return Err(NoAnswer::Over);
         }
         if taken.wait(until.saturating_duration_since(Instant::now())).map_err(failed)? {

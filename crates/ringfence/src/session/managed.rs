@@ -20,16 +20,15 @@ impl Session {
 #[cfg(all(feature = "egress", unix))]
 mod with_proxy {
     use super::{Authorization, Confinement, Flow, PerformError, Report, Session};
-    use crate::approver::Over;
     use crate::network::{Managed, Network, NetworkError, journal, questions};
+    use crate::session::hosts::{Ended, Hosts};
     use crate::session::perform::{Running, Wishes};
-    use ringfence_egress::ask::{Answer, Pending};
     use ringfence_egress::event::Event;
     use ringfence_egress::standalone::Listen;
-    use ringfence_model::action::{Action, Connect, Placement};
+    use ringfence_model::action::Placement;
     use ringfence_model::{Denial, Origin};
     use std::sync::mpsc::{self, Receiver};
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Mutex, PoisonError};
 
     impl Session {
         /// Starts the proxy, runs the command behind it, and ends it with the command.
@@ -47,6 +46,7 @@ mod with_proxy {
                 rules: self.rules(),
                 granted: granted(authorization),
                 asker: Some(asker),
+                can_escalate: true,
                 events: Some(sender),
                 private: self.private_directory(),
             };
@@ -75,10 +75,13 @@ mod with_proxy {
                     cancel.cancel();
                 }
             });
+            let stop = flow.cancel.clone();
             let flow = Flow { streams: flow.streams, cancel: flow.cancel, on_start: Some(on_start), voucher };
+            let hosts = Hosts::default();
+            let answers = &hosts;
             std::thread::scope(|scope| {
                 scope.spawn(move || self.record_network(&authorization.id, events));
-                scope.spawn(move || self.answer_questions(asked));
+                scope.spawn(move || self.answer_questions(asked, answers, &|| stop.cancel()));
                 let performed = self.perform_wish(authorization, &wishes, flow);
                 // Ends the proxy, and with it both threads.
                 let denials = managed.lock().unwrap_or_else(PoisonError::into_inner).finish();
@@ -86,22 +89,25 @@ mod with_proxy {
                     return Err(error.into());
                 }
                 let mut report = performed?;
-                self.add_denials(&authorization.id, &mut report, denials);
-                Ok(report)
+                self.add_denials(&authorization.id, &mut report, denials, &hosts);
+                match hosts.ended() {
+                    Some(Ended { by, act }) => Err(PerformError::Ended { by, act }),
+                    None => Ok(report),
+                }
             })
         }
 
-        /// Runs the proxy alone, on addresses of this machine, until `until` returns. `started` is told where it listens,
-        /// `seen` every decision.
+        /// Runs the proxy alone, on addresses of this machine, until `until` returns; it is given what is told when
+        /// somebody who is asked about a host ends it. `started` is told where it listens, `seen` every decision.
         ///
         /// # Errors
-        /// When it can't start or listen.
+        /// When it can't start or listen, or was ended by an answer.
         pub fn run_proxy(
             &self,
             listen: &Listen,
             started: impl FnOnce(&Listen, Option<&str>),
             seen: impl Fn(&Event) + Send,
-            until: impl FnOnce(),
+            until: impl FnOnce(Receiver<()>),
         ) -> Result<(), NetworkError> {
             let (asker, asked) = questions();
             let (sender, events) = mpsc::channel();
@@ -111,12 +117,16 @@ mod with_proxy {
                 rules: self.rules(),
                 granted: Vec::new(),
                 asker: Some(asker),
+                can_escalate: false,
                 events: Some(sender),
                 private: self.private_directory(),
             };
             let standalone = crate::network::standalone(network, listen)?;
             started(&standalone.listening, standalone.egress().trusted().map(|trusted| trusted.pem.as_str()));
             let id = super::super::record::new_id();
+            let hosts = Hosts::default();
+            let answers = &hosts;
+            let (end, ended) = mpsc::channel();
             std::thread::scope(|scope| {
                 scope.spawn(move || {
                     for event in events {
@@ -124,11 +134,17 @@ mod with_proxy {
                         self.record(&[self.event(&id, journal(&event))]);
                     }
                 });
-                scope.spawn(move || self.answer_questions(asked));
-                until();
+                scope.spawn(move || {
+                    // Whoever waited for it is gone: it ends anyway.
+                    self.answer_questions(asked, answers, &|| _ = end.send(()));
+                });
+                until(ended);
                 drop(standalone);
             });
-            Ok(())
+            match hosts.ended() {
+                Some(Ended { by, act }) => Err(NetworkError::Ended { by, act }),
+                None => Ok(()),
+            }
         }
 
         fn record_network(&self, id: &str, events: Receiver<Event>) {
@@ -137,28 +153,9 @@ mod with_proxy {
             }
         }
 
-        /// Each unknown host is an action of its own, judged and asked about like any other.
-        fn answer_questions(&self, asked: Receiver<Pending>) {
-            for pending in asked {
-                let target = &pending.question.target;
-                let host = match &target.host {
-                    ringfence_egress::host::Host::Name(name) => name.to_string(),
-                    ringfence_egress::host::Host::Address(address) => address.to_string(),
-                };
-                let protocol = pending.question.protocol.name().to_owned();
-                let action = Action::Connect(Connect { host, port: target.port, protocol });
-                // A yes for the session is the session's: it answers the next question by itself.
-                let over = Over::when(Arc::clone(&pending.over));
-                let answer = match self.authorize_until(action, &[], &over) {
-                    Ok(_) => Answer::Once,
-                    Err(error) => Answer::No(error.to_string()),
-                };
-                pending.answer(answer);
-            }
-        }
-
-        fn add_denials(&self, id: &str, report: &mut Report, denials: Vec<Denial>) {
+        fn add_denials(&self, id: &str, report: &mut Report, denials: Vec<Denial>, hosts: &Hosts) {
             for mut denial in denials {
+                denial.answered = hosts.was_declined(denial.target.raw());
                 denial.id = super::super::record::new_id();
                 let what = ringfence_model::event::What::Denied { denial: Box::new(denial.clone()) };
                 self.record(&[self.event(id, what)]);

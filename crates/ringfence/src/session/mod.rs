@@ -7,6 +7,8 @@ mod act;
 mod apply;
 mod authorize;
 mod edits;
+#[cfg(all(feature = "egress", unix))]
+mod hosts;
 mod leftovers;
 mod managed;
 mod open;

@@ -46,6 +46,14 @@ pub enum PerformError {
     #[cfg(all(feature = "egress", unix))]
     #[error(transparent)]
     Network(#[from] crate::network::NetworkError),
+    /// Somebody who was asked about a connection of it ended it.
+    #[error("ended by {by}, who was asked about `{act}`")]
+    Ended {
+        /// Who.
+        by: String,
+        /// What they were asked about.
+        act: String,
+    },
     /// It was cancelled before it began.
     #[error("cancelled before it began")]
     Cancelled,
@@ -176,6 +184,8 @@ impl Session {
         let id = authorization.id.clone();
         match self.perform_command(authorization, flow) {
             Ok(report) => Ok(report),
+            // It ran, and what came of it is recorded.
+            Err(error @ PerformError::Ended { .. }) => Err(error),
             Err(error) => {
                 let what = What::Outcome {
                     result: "not-started".to_owned(),
@@ -214,12 +224,14 @@ impl Session {
     /// policy has somebody asked about that. `flow` gives the streams of each attempt.
     pub fn run(&self, action: Action, mut flow: impl FnMut() -> Flow<'static>) -> Result<Report, RunError> {
         let report = self.run_once(action.clone(), &[], &mut flow)?;
-        let evidence = report.denials.iter().any(|denial| denial.evidence != Evidence::Guess);
+        // What somebody said no to isn't asked about again.
+        let open: Vec<Denial> = report.denials.iter().filter(|denial| !denial.answered).cloned().collect();
+        let evidence = open.iter().any(|denial| denial.evidence != Evidence::Guess);
         let failed = report.exit.is_none_or(|exit| exit.status() != 0);
         if !evidence || !failed {
             return Ok(report);
         }
-        match self.run_once(action, &report.denials, &mut flow) {
+        match self.run_once(action, &open, &mut flow) {
             Ok(second) => Ok(second),
             // Nobody to ask, or a no: the first attempt's own end is what is reported.
             Err(RunError::Authorize(AuthorizeError::Aborted { by })) => {

@@ -1,6 +1,7 @@
 //! What supervisor and the processes inside share while a sandbox is made: words, phases, and the records prepared for
 //! them beforehand.
 
+use crate::linux::leftovers::Leftovers;
 use crate::linux::ops::{Program, Slot};
 use crate::linux::systems::Early;
 use crate::sys::processors::Processors;
@@ -152,6 +153,8 @@ pub(crate) struct Shared {
     /// The supervisor's processors, and so the command's, where what is made here is told to begin on another than its maker's.
     pub processors: Option<Processors>,
     pub early: Early,
+    /// Objects of System V that process 1 removes before it ends; none where a namespace takes them along.
+    pub leftovers: Option<std::sync::Arc<Leftovers>>,
 
     /// Given when [`phase::WORK`] is reached.
     pub work: AtomicPtr<Work>,
@@ -196,6 +199,7 @@ impl Shared {
             makes_early: false,
             processors: None,
             early: Early::new(),
+            leftovers: None,
             work: AtomicPtr::new(std::ptr::null_mut()),
             launch: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicPtr::new(std::ptr::null_mut()),

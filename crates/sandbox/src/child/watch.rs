@@ -50,7 +50,7 @@ fn reap(shared: &Shared, command: i32, mut running: bool) -> bool {
     loop {
         let Ok((pid, status)) = process::wait(-1, libc::WNOHANG | libc::WUNTRACED) else {
             if !running {
-                process::exit(0);
+                end(shared, 0);
             }
             return running;
         };
@@ -75,7 +75,7 @@ fn reap(shared: &Shared, command: i32, mut running: bool) -> bool {
             end_adopted();
         }
         say(shared, word::ENDED, status as u32, None);
-        process::exit(0);
+        end(shared, 0);
     }
 }
 
@@ -95,6 +95,14 @@ fn end_everything() {
 fn leave(shared: &Shared, status: i32) -> ! {
     if shared.adopts {
         end_adopted();
+    }
+    end(shared, status)
+}
+
+/// Ends when nothing inside is left.
+fn end(shared: &Shared, status: i32) -> ! {
+    if let Some(leftovers) = &shared.leftovers {
+        leftovers.remove_all();
     }
     process::exit(status)
 }

@@ -177,24 +177,18 @@ fn shortfalls(wish: &Confinement, facts: &LinuxFacts, plan: &mut Plan) {
     let backend = &wish.backend.origin;
     add(
         Promise::Processes,
-        "the list of processes outside can be seen",
-        "without namespaces `/proc` is the host's; signals, tracing and memory are held",
+        "the lists of processes outside, and of their shared memory, semaphores and queues, can be seen",
+        "without namespaces `/proc` is the host's; signals, tracing and memory are held, and those objects out of reach",
         backend,
     );
-    add(
-        Promise::Work,
-        match landlock::holds_sockets(wish, facts) {
-            true => {
-                "shared memory, semaphores and queues of System V, which PostgreSQL needs, and POSIX queues are refused"
-            }
-            false => {
-                "shared memory, semaphores and queues of System V, which PostgreSQL needs, POSIX queues, and unix datagram \
-                 sockets are refused"
-            }
-        },
-        "without namespaces they would be the host's",
-        backend,
-    );
+    if !landlock::holds_sockets(wish, facts) {
+        add(
+            Promise::Work,
+            "unix datagram sockets are refused, but for pairs",
+            "without namespaces each message could go to a socket of the host's",
+            backend,
+        );
+    }
     if wish.network.value != NetworkWish::On {
         add(
             Promise::Loopback,

@@ -4,6 +4,7 @@ mod ahead;
 pub mod broker;
 mod domain;
 pub mod filter;
+pub(crate) mod leftovers;
 pub(crate) mod lend;
 mod limits;
 pub(crate) mod ops;
@@ -17,6 +18,7 @@ pub(crate) mod systems;
 mod terminal;
 
 pub use ahead::Ahead;
+pub use limits::raise_descriptors;
 pub use prepared::Prepared;
 pub use spawn::Sandbox;
 pub use supervise::{Killer, Running, settle};

@@ -2,11 +2,13 @@
 //! is in force, and when it is served.
 
 use super::filter::Row;
+use super::leftovers::Leftovers;
 use crate::enforced::StepResult;
 use crate::plan::{Brokered, Plan};
 use ringfence_model::{Denial, Voucher};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 /// Makes the broker of one run.
 pub trait BrokerFactory: Send {
@@ -45,6 +47,9 @@ pub struct BrokerStart<'a> {
     pub plan: &'a Plan,
     /// What connections to a proxy on the machine's loopback begin with.
     pub voucher: Option<Voucher>,
+    /// Where objects are written down that don't go with the processes that use them; none where a namespace takes them
+    /// along.
+    pub(in crate::linux) leftovers: Option<Arc<Leftovers>>,
 }
 
 /// A broker at work.

@@ -344,6 +344,7 @@ impl First {
         let tops = [stacks.address(2 * STACK), stacks.address(3 * STACK)];
         let mut shared = Box::new(Shared::new(theirs.as_raw_fd(), own.as_raw_fd(), namespaces, tops));
         shared.adopts = adopts(tier);
+        shared.leftovers = (tier == Tier::Landlock).then(Arc::default);
         shared.spares = tier == Tier::Unconfined;
         let mut now = namespaces & !shared.helper_namespaces;
         if let Some(lent) = &lent {

@@ -208,6 +208,7 @@ impl<'p> Running<'p> {
                             first_pid: self.pid,
                             plan: self.plan,
                             voucher: command.voucher.clone(),
+                            leftovers: self.memory.as_ref().and_then(|memory| memory.shared.leftovers.clone()),
                         };
                         let broker = factory
                             .start(start)

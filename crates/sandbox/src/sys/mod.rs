@@ -7,7 +7,9 @@
 pub(crate) mod address;
 pub(crate) mod attack;
 pub(crate) mod clone;
+pub(crate) mod diag;
 pub(crate) mod fs;
+pub(crate) mod ipc;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod notify;

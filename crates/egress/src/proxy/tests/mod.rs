@@ -2,8 +2,10 @@
 //!
 //! Names are answered by a stub; a public address it gives is led to a loopback origin after it was judged.
 
+mod bounds;
 mod chaos;
 mod clients;
+mod loops;
 mod smuggling;
 mod socks;
 mod stalls;

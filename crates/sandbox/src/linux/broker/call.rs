@@ -1,5 +1,7 @@
 //! What a notification asks for: system call number and registers, read as one of the calls the broker performs. Pure.
 
+use super::ipc::IpcCall;
+use crate::sys::ipc::Kind;
 use crate::sys::notify::Notification;
 use std::os::fd::RawFd;
 
@@ -164,6 +166,8 @@ pub enum Call {
         which: i32,
         name: &'static str,
     },
+    /// A call on an object of System V.
+    Ipc(IpcCall),
     /// A call that is trapped but not known here: refused.
     Unknown,
 }
@@ -235,8 +239,39 @@ pub fn read(notification: &Notification) -> Call {
         libc::SYS_sched_setscheduler => Call::Process { who: int(0), which: 0, name: "sched_setscheduler" },
         libc::SYS_sched_setparam => Call::Process { who: int(0), which: 0, name: "sched_setparam" },
         libc::SYS_sched_setattr => Call::Process { who: int(0), which: 0, name: "sched_setattr" },
-        number => legacy(number, args),
+        number => ipc(number, args).unwrap_or_else(|| legacy(number, args)),
     }
+}
+
+/// Calls on objects of System V.
+fn ipc(number: libc::c_long, args: [u64; 6]) -> Option<Call> {
+    #[allow(clippy::cast_possible_truncation)]
+    let int = |index: usize| args[index] as u32 as i32;
+    let get = |kind, size: u64, flags| {
+        // Too large for a size is too large for an object.
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        IpcCall::Get { kind, key: int(0), size, flags: int(flags) }
+    };
+    let control = |kind, command, argument: usize| IpcCall::Control {
+        kind,
+        id: int(0),
+        command: int(command),
+        argument: args[argument],
+    };
+    let call = match number {
+        libc::SYS_shmget => get(Kind::Memory, args[1], 2),
+        // How many is an integer, and a negative one is refused by the kernel.
+        libc::SYS_semget => get(Kind::Semaphores, i64::from(int(1)).cast_unsigned(), 2),
+        libc::SYS_msgget => get(Kind::Queue, 0, 1),
+        libc::SYS_shmat => IpcCall::Use { kind: Kind::Memory, id: int(0) },
+        libc::SYS_semop | libc::SYS_semtimedop => IpcCall::Use { kind: Kind::Semaphores, id: int(0) },
+        libc::SYS_msgsnd | libc::SYS_msgrcv => IpcCall::Use { kind: Kind::Queue, id: int(0) },
+        libc::SYS_shmctl => control(Kind::Memory, 1, 2),
+        libc::SYS_semctl => control(Kind::Semaphores, 2, 3),
+        libc::SYS_msgctl => control(Kind::Queue, 1, 2),
+        _ => return None,
+    };
+    Some(Call::Ipc(call))
 }
 
 fn set_xattr(target: Target, args: [u64; 6]) -> Call {

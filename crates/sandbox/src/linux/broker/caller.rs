@@ -6,6 +6,7 @@
 use super::call::At;
 use super::place::{Place, file_id};
 use super::shared::Shared;
+use super::umask::Umasks;
 use crate::sys::{notify, peek};
 use ringfence_model::facts::FileId;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, readlinkat, statat};
@@ -180,11 +181,15 @@ impl<'broker> Caller<'broker> {
         if let Some(status) = self.view.status.get() {
             return Ok(*status);
         }
+        let status = self.read_status()?;
+        Ok(*self.view.status.get_or_init(|| status))
+    }
+
+    fn read_status(&self) -> Result<Status, Errno> {
         let file = openat(&self.view.proc, "status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let mut text = Vec::with_capacity(2048);
         std::fs::File::from(file).read_to_end(&mut text).map_err(|_| Errno::SRCH)?;
-        let status = parse_status(&text).ok_or(Errno::SRCH)?;
-        Ok(*self.view.status.get_or_init(|| status))
+        parse_status(&text).ok_or(Errno::SRCH)
     }
 
     /// A path or name in its memory: copied once, at most to the first NUL.
@@ -272,14 +277,18 @@ impl<'broker> Caller<'broker> {
         Ok((number != 0).then(|| number.cast_unsigned()))
     }
 
-    /// Its umask.
-    pub fn umask(&self, memory: &mut Memory) -> Result<u32, Errno> {
+    /// Its umask. It is remembered if nobody was changing one when it was read.
+    pub fn umask(&self, umasks: &Umasks, memory: &mut Memory) -> Result<u32, Errno> {
+        if !umasks.are_settled(self.proc) {
+            return Ok(self.read_status()?.umask);
+        }
         if let Some((umask, born)) = memory.umasks.get(&self.thread)
             && born.elapsed() < BELIEVED
         {
             return Ok(*umask);
         }
-        let umask = self.status()?.umask;
+        // Not from what was read for another purpose, maybe while one was changing.
+        let umask = self.read_status()?.umask;
         if memory.umasks.len() >= REMEMBERED {
             memory.umasks.clear();
         }

@@ -9,6 +9,7 @@ use crate::plan::{Act, Brokered, Plan};
 use ringfence_model::{AbsPath, Denial};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 
 /// A broker for one run.
 pub struct Factory {
@@ -35,7 +36,11 @@ impl std::fmt::Debug for Factory {
 impl Factory {
     /// The broker of `plan`, with what its rules are about opened; none if nothing is left to it.
     pub fn new(plan: &Plan) -> io::Result<Option<Self>> {
-        let Some(wishes) = BrokerPlan::of(plan) else { return Ok(None) };
+        let Some(mut wishes) = BrokerPlan::of(plan) else { return Ok(None) };
+        // The other spellings of a masked file are other entries of its directory, where names are folded.
+        if wishes.masked_alone().any(|path| super::place::folds_above(path.as_path().as_os_str().as_bytes())) {
+            wishes.ask_for_reads();
+        }
         let masked = plan
             .steps
             .iter()
@@ -92,9 +97,12 @@ impl BrokerFactory for Factory {
             self.enlist()?;
         }
         match self.stage {
-            Stage::Enlisted(enlisted) => {
-                Ok(Box::new(enlisted.start(start.listener, start.first_pid.cast_unsigned(), start.voucher)?))
-            }
+            Stage::Enlisted(enlisted) => Ok(Box::new(enlisted.start(
+                start.listener,
+                start.first_pid.cast_unsigned(),
+                start.voucher,
+                start.leftovers,
+            )?)),
             _ => Err(io::Error::other("the broker has no workers")),
         }
     }

@@ -41,6 +41,24 @@ fn is_ignored(c: char) -> bool {
         | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
+/// Whether `path` is `wanted` or below it, as the most forgiving file system would compare them, short forms too.
+#[must_use]
+pub fn is_below_alike(path: &[u8], wanted: &[u8]) -> bool {
+    let [mut given, wanted] = [path, wanted].map(|path| {
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        names.collect::<Vec<_>>()
+    });
+    given.truncate(wanted.len());
+    let alike = |(given, wanted): (&&[u8], &&[u8])| fold(given) == fold(wanted) || is_short_form(given, wanted);
+    given.len() == wanted.len() && given.iter().zip(&wanted).all(alike)
+}
+
+/// Every name of a path, or of a pattern for paths, folded.
+#[must_use]
+pub fn fold_path(path: &[u8]) -> Vec<u8> {
+    path.split(|byte| *byte == b'/').map(fold).collect::<Vec<_>>().join(&b'/')
+}
+
 /// Whether `name` could be the short form (`GIT~1`) that DOS-like file systems give to `protected`.
 #[must_use]
 pub fn is_short_form(name: &[u8], protected: &[u8]) -> bool {
@@ -78,6 +96,16 @@ mod tests {
         assert_eq!(fold("ſet\u{212a}".as_bytes()), b"setk");
         assert_ne!(fold(b".gitignore"), b".git");
         assert_ne!(fold(b"git"), b".git");
+    }
+
+    #[test]
+    fn paths_are_alike_name_by_name() {
+        for path in ["/w/secret", "/w/Secret/x", "/W/SECRET./a/b", "/w/se\u{200c}cret", "/w/SECRET~1/x"] {
+            assert!(is_below_alike(path.as_bytes(), b"/w/secret"), "{path}");
+        }
+        for path in ["/w", "/w/secrets", "/w/x/secret", "/", ""] {
+            assert!(!is_below_alike(path.as_bytes(), b"/w/secret"), "{path}");
+        }
     }
 
     #[test]

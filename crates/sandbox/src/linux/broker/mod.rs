@@ -14,11 +14,13 @@ mod accept;
 mod call;
 mod caller;
 mod crew;
+mod denied;
 mod exec;
 mod factory;
 mod fold;
 mod forks;
 mod inside;
+mod ipc;
 mod lists;
 mod meta;
 mod names;
@@ -38,11 +40,14 @@ mod socket;
 mod sockname;
 mod terminal;
 pub mod trap;
+mod umask;
+mod underway;
 mod vouch;
 mod wait;
 mod walk;
 mod watch;
 
+use super::leftovers::Leftovers;
 use crate::sys::notify;
 pub use factory::Factory;
 use plan::BrokerPlan;
@@ -100,10 +105,19 @@ impl Enlisted {
     ///
     /// `first` is process 1 of the sandbox, below which all others are; `voucher` is what its connections to a proxy on the
     /// machine's loopback begin with.
-    pub fn start(self, listener: OwnedFd, first: u32, voucher: Option<Voucher>) -> io::Result<Broker> {
+    /// `leftovers` is where objects of System V are written down, where there is no namespace for them.
+    pub(in crate::linux) fn start(
+        self,
+        listener: OwnedFd,
+        first: u32,
+        voucher: Option<Voucher>,
+        leftovers: Option<Arc<Leftovers>>,
+    ) -> io::Result<Broker> {
         // Halves the cost where the kernel has it; nothing depends on it.
         let _ = notify::set_sync_wake_up(listener.as_fd());
         let forks = self.prepared.rules.plan.processes.clone().map(|most| forks::Forks::new(first, most));
+        let plan = &self.prepared.rules.plan;
+        let ipc = leftovers.filter(|_| plan.traps.ipc).map(|leftovers| ipc::Ipc::new(plan.memory, leftovers));
         let shared = Arc::new(Shared {
             listener,
             proc: self.prepared.proc,
@@ -114,10 +128,11 @@ impl Enlisted {
             inside: inside::Inside::default(),
             sockets: sockname::Names::default(),
             forks,
+            ipc,
             voucher: voucher.map(Arc::new),
             secret: secret()?,
             launched: false.into(),
-            umask_generation: 0.into(),
+            umasks: umask::Umasks::default(),
             waiting: 0.into(),
             ending: false.into(),
             crew: crew::Crew::default(),
@@ -154,6 +169,9 @@ impl Drop for Broker {
         self.end_watch();
         self.shared.ending.store(true, Ordering::Release);
         self.shared.crew.dismiss();
+        if let Some(ipc) = &self.shared.ipc {
+            ipc.end();
+        }
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) fn make_node(job: &mut Job<'_, '_>, at: At, mode: u32, device: u64) -
         0 => FileType::RegularFile,
         kind => FileType::from_raw_mode(kind),
     };
+    if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+        // Also the one that everybody may make, which stands for nothing (0, 0): Landlock, which doesn't bind us, lets the
+        // caller make none.
+        return Reply::Fail(Errno::PERM);
+    }
     make(job, at, Deed::Make, "create a node", |found| {
         if found.slash {
             return Err(Errno::NOENT);
@@ -177,6 +182,10 @@ pub(super) fn rename(job: &mut Job<'_, '_>, from: At, to: At, flags: u32) -> Rep
 }
 
 fn perform_rename(job: &mut Job<'_, '_>, from: At, to: At, flags: u32) -> Result<Reply, Errno> {
+    if flags & libc::RENAME_WHITEOUT != 0 {
+        // It leaves a device behind.
+        return Err(Errno::PERM);
+    }
     let source = look(job, from)?;
     let target = look(job, to)?;
     if !job.caller.alive() {

@@ -80,33 +80,53 @@ impl<'broker> Place<'broker> {
     }
 }
 
-/// File systems that fold case or normalise, by `f_type`; what may do so behind a server or a daemon counts as well.
-const FOLDING: [u64; 12] = [
-    0x4d44,      // msdos, vfat
-    0x2011_bab0, // exfat
-    0x5346_544e, // ntfs
-    0x7366_746e, // ntfs3
-    0x482b,      // hfs+
-    0x4244,      // hfs
-    0xff53_4d42, // cifs
-    0xfe53_4d42, // smb2
-    0x517b,      // smb
-    0x6573_5546, // fuse
-    0x0102_1997, // 9p
-    0x5a4f_4653, // vboxsf and zfs by their old number
+/// File systems that compare names byte by byte, by `f_type`, but for directories that are marked otherwise. What isn't here
+/// may fold: FAT, NTFS, HFS+, ZFS, and whatever is behind a server or a daemon.
+const EXACT: [u64; 12] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683e, // btrfs
+    0xf2f5_2010, // f2fs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+    0x794c_7630, // overlayfs
+    0x7371_7368, // squashfs
+    0xe0f5_e1e2, // erofs
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x1cd1,      // devpts
 ];
 const FS_CASEFOLD_FL: u64 = 0x4000_0000;
 
-fn folds_names(dir: BorrowedFd<'_>) -> bool {
+/// Whether names in `dir` may be compared otherwise than byte by byte. What can't be told is yes.
+pub(super) fn folds_names(dir: BorrowedFd<'_>) -> bool {
     let Ok(StatFs { f_type, .. }) = fstatfs(dir) else { return true };
     #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
     let kind = f_type as u64 & 0xffff_ffff;
-    if FOLDING.contains(&kind) {
+    if !EXACT.contains(&kind) {
         return true;
     }
-    // A directory of ext4, f2fs or tmpfs may fold case by itself.
-    let Ok(readable) = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
-        return false;
-    };
-    ioctl_getflags(&readable).is_ok_and(|flags| u64::from(flags.bits()) & FS_CASEFOLD_FL != 0)
+    // A directory of ext4, f2fs or tmpfs may fold case by itself. Whoever makes it unreadable hides that.
+    let readable = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    match readable {
+        Ok(readable) => ioctl_getflags(&readable).is_ok_and(|flags| u64::from(flags.bits()) & FS_CASEFOLD_FL != 0),
+        Err(Errno::NOTDIR) => false,
+        Err(_) => true,
+    }
+}
+
+/// Whether a directory above `path` folds names.
+pub(super) fn folds_above(path: &[u8]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+    let mut known = false;
+    for dir in path.ancestors().skip(1) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(dir) = openat(rustix::fs::CWD, dir, flags, Mode::empty()) else { continue };
+        known = true;
+        if folds_names(dir.as_fd()) {
+            return true;
+        }
+    }
+    !known
 }

@@ -1,7 +1,7 @@
 //! What the broker holds, as a value: part of the plan, made by `compile`. Pure.
 
 use super::trap::Traps;
-use crate::plan::{Act, Brokered, Namespace, Plan, Promise, Step};
+use crate::plan::{Act, Brokered, Limit, Namespace, Plan, Promise, Step};
 use ringfence_model::confinement::{DeniedRead, GitRole, PathPattern, Protected, UnixSockets, WritableRoot};
 use ringfence_model::facts::FileKind;
 use ringfence_model::glob::name_matches;
@@ -93,6 +93,9 @@ pub struct BrokerPlan {
     /// Processes and threads at a time, with where that was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<Sourced<u64>>,
+    /// Bytes of shared memory, semaphores and queues that no namespace separates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
 }
 
 /// The internet, as far as the broker allows it where there is no network namespace.
@@ -186,6 +189,10 @@ impl BrokerPlan {
             shares_network: true,
             loopback: None,
             processes: None,
+            memory: plan.limits().find_map(|limit| match limit {
+                Limit::Memory(bytes) => Some(bytes),
+                _ => None,
+            }),
             cwd: plan.cwd.clone(),
             home: plan
                 .environment
@@ -223,6 +230,7 @@ impl BrokerPlan {
         }
         if holds == Holds::Everything {
             broker.traps.processes = true;
+            broker.traps.ipc = true;
             broker.traps.datagrams |= broker.loopback.is_some();
         }
         // What mounts refuse is explained by who is asked about names; a watch is had for not being asked.
@@ -282,6 +290,18 @@ impl BrokerPlan {
         self.traps.connects = true;
         let listed = allowed.iter().map(|path| Sourced::new(path.clone(), step.origin.clone())).collect();
         self.unix = UnixSockets::Only(listed);
+    }
+
+    /// Has every open asked about: a mask on a path holds for one spelling of it.
+    pub(super) fn ask_for_reads(&mut self) {
+        self.traps.reads = true;
+        self.only_opens = false;
+    }
+
+    /// Exact paths that can't be read, where a mask alone holds that.
+    pub(super) fn masked_alone(&self) -> impl Iterator<Item = &AbsPath> {
+        let all = self.denied.iter().filter(|_| !self.traps.reads);
+        all.filter_map(|denied| if let PathPattern::Path(path) = &denied.pattern { Some(path) } else { None })
     }
 
     /// Whether a connection can be left to the kernel, whatever the caller's memory says by then.

@@ -47,6 +47,7 @@ impl Record {
             origin: refusal.origin,
             evidence: Evidence::Broker,
             allow_with: refusal.allow_with,
+            answered: false,
         });
     }
 

@@ -103,7 +103,7 @@ impl<'broker> Job<'broker, '_> {
 
     /// Makes this thread create files as the caller's umask says, and says which that is.
     pub fn wear_umask(&mut self) -> Result<u32, Errno> {
-        let umask = self.caller.umask(self.memory)?;
+        let umask = self.caller.umask(&self.shared.umasks, self.memory)?;
         self.memory.wear_umask(umask);
         Ok(umask)
     }

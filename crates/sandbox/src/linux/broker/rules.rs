@@ -3,11 +3,12 @@
 //! Directories are compared by identity, so other mounts, links and renamed parents make no difference; names as the file
 //! system compares them. A name that no rule is about costs one look into a table.
 
-use super::fold::{fold, is_short_form};
+use super::denied::Denied;
+use super::fold::{fold, fold_path, is_short_form};
 use super::lists::Lists;
 use super::place::{Place, file_id};
 use super::plan::{self, BrokerPlan, Holds};
-use ringfence_model::confinement::{DeniedRead, PathPattern, Protected, WritableRoot};
+use ringfence_model::confinement::{DeniedRead, Protected, WritableRoot};
 use ringfence_model::facts::FileId;
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
@@ -98,6 +99,7 @@ pub struct Rules {
     pinned: Vec<(FileId, Vec<u8>)>,
     pinned_names: Vec<Vec<u8>>,
     lists: Lists,
+    denied: Denied,
     order: RwLock<()>,
     /// Protected paths as a file system that folds names compares them.
     folded: OnceLock<Vec<Vec<u8>>>,
@@ -135,6 +137,7 @@ impl Rules {
             pinned: Vec::new(),
             pinned_names: Vec::new(),
             lists: Lists::open(&plan.only),
+            denied: Denied::new(plan.denied.clone()),
             order: RwLock::new(()),
             folded: OnceLock::new(),
             plan,
@@ -506,25 +509,17 @@ impl Rules {
 
     /// Whether `path` is an exact one that can't be read, or below it: with mounts it would be covered, and so left as it is.
     fn masked(&self, path: &[u8]) -> Option<Refusal> {
-        let exact = |denied: &&DeniedRead| matches!(denied.pattern, PathPattern::Path(_)) && covers(denied, path);
-        self.plan.denied.iter().find(exact).map(deny_read)
+        self.denied.masking(path).map(deny_read)
     }
 
     /// Whether `path` can't be read.
     pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
-        self.plan.denied.iter().find(|denied| covers(denied, path)).map(deny_read)
+        self.denied.covering(path).map(deny_read)
     }
 
     /// Whether something below `from` would stop being denied if `from` were called `to`.
     pub fn frees_denied(&self, from: &[u8], to: &[u8]) -> Option<Refusal> {
-        let denied = self.plan.denied.iter().find(|denied| match &denied.pattern {
-            PathPattern::Glob(glob) => !glob.stays_covered(from, to),
-            PathPattern::Path(exact) => {
-                let exact = exact.as_path().as_os_str().as_bytes();
-                is_below(exact, from) || (is_below(from, exact) && !is_below(to, exact))
-            }
-        })?;
-        Some(deny_read(denied))
+        self.denied.freed(from, to).map(deny_read)
     }
 }
 
@@ -539,13 +534,6 @@ fn vain(parent: &Place, name: &[u8], deed: Deed, refusal: Refusal) -> Result<Ans
         Deed::Make | Deed::MakeDir | Deed::Symlink | Deed::Link if there.is_ok() => Ok(Answer::Exists),
         Deed::Leave | Deed::Remove if matches!(there, Err(Errno::NOENT)) => Ok(Answer::Missing),
         _ => Err(refusal),
-    }
-}
-
-fn covers(denied: &DeniedRead, path: &[u8]) -> bool {
-    match &denied.pattern {
-        PathPattern::Glob(glob) => glob.covers(path),
-        PathPattern::Path(exact) => is_below(path, exact.as_path().as_os_str().as_bytes()),
     }
 }
 
@@ -610,8 +598,4 @@ fn join(names: &[CString]) -> Vec<u8> {
 pub fn is_below(path: &[u8], dir: &[u8]) -> bool {
     let dir = dir.strip_suffix(b"/").unwrap_or(dir);
     path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
-}
-
-fn fold_path(path: &[u8]) -> Vec<u8> {
-    path.split(|byte| *byte == b'/').map(fold).collect::<Vec<_>>().join(&b'/')
 }

@@ -5,7 +5,7 @@ use super::caller::{Caller, Memory};
 use super::crew::Crew;
 use super::reply::{Job, Reply};
 use super::shared::Shared;
-use super::{exec, meta, names, open, process, socket, sockname};
+use super::{exec, ipc, meta, names, open, process, socket, sockname};
 use crate::sys::{notify, peek};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -78,7 +78,8 @@ fn next(shared: &Arc<Shared>, memory: &mut Memory) -> bool {
         }
     };
     let _busy = shared.crew.relief.take_up();
-    memory.up_to(shared.umask_generation.load(Ordering::Acquire));
+    shared.umasks.heard_of(notification.pid);
+    memory.up_to(shared.umasks.generation());
     let reply = serve(shared, &notification, memory);
     answer(shared, notification.id, reply);
     true
@@ -120,7 +121,7 @@ fn serve(shared: &Arc<Shared>, notification: &notify::Notification, memory: &mut
     let call = call::read(notification);
     if let Call::Umask(_) = call {
         // The only argument is in a register. What is remembered of umasks is forgotten first.
-        shared.umask_generation.fetch_add(1, Ordering::AcqRel);
+        shared.umasks.begin(notification.pid);
         return Reply::GoOn;
     }
     if let Call::SocketName { .. } = call
@@ -223,6 +224,7 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Socket { .. } => socket::datagram_socket(job),
         Call::SocketPair { kind, protocol, out } => socket::pair(job, kind, protocol, out),
         Call::Process { who, which, name } => process::change(job, who, which, name),
+        Call::Ipc(call) => ipc::answer(job, call),
         Call::Unknown => Reply::Fail(Errno::NOSYS),
     }
 }

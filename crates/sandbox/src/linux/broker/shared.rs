@@ -3,14 +3,16 @@
 use super::crew::Crew;
 use super::forks::Forks;
 use super::inside::Inside;
+use super::ipc::Ipc;
 use super::record::Record;
 use super::rules::Rules;
 use super::sockname::Names;
+use super::umask::Umasks;
 use ringfence_model::Voucher;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Shared by the workers of one broker.
 pub struct Shared {
@@ -32,14 +34,16 @@ pub struct Shared {
     pub(super) sockets: Names,
     /// Processes that may still be started; none: as many as one likes.
     pub forks: Option<Forks>,
+    /// Objects of System V made inside; none where a namespace separates them.
+    pub ipc: Option<Ipc>,
     /// What connections to the proxy begin with, where it listens on the machine's loopback.
     pub voucher: Option<Arc<Voucher>>,
     /// A random number, by which a process is known that shares this memory.
     pub secret: [u8; 16],
     /// The command has executed its program.
     pub launched: AtomicBool,
-    /// Counts changes of umasks.
-    pub umask_generation: AtomicU64,
+    /// Changes of umasks.
+    pub umasks: Umasks,
     /// Threads that wait for a caller's blocking open or connect.
     pub waiting: AtomicUsize,
     /// The broker is to end.

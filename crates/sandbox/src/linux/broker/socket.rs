@@ -8,7 +8,7 @@ use super::rules::{Answer, Deed, Refusal, open_any_at};
 use super::vouch::{self, Said};
 use super::walk::{self, Named};
 use super::{net, wait};
-use crate::sys::{address as socket, notify, peek};
+use crate::sys::{address as socket, diag, notify, peek};
 use ringfence_model::confinement::UnixSockets;
 use ringfence_model::{DenialKind, Origin, Voucher};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
@@ -164,11 +164,23 @@ pub(super) fn judge(job: &mut Job<'_, '_>, address: Vec<u8>) -> Result<Judged, E
     if is_listed(job, id) {
         return Ok(Judged::Listed { address, entry });
     }
+    if is_left_behind(&stat) {
+        // There is nobody to be kept from. Who finds it so removes it, and makes one of its own.
+        return Err(Errno::CONNREFUSED);
+    }
     let target = match &entry {
         Some(entry) => super::place::path_of(job.shared.descriptors.as_fd(), entry.as_fd())?,
         None => Vec::new(),
     };
     Ok(Judged::Refused { refusal: made_outside(Some(&target)), target })
+}
+
+/// Whether nobody is bound to this file any more, that could be seen. Somebody in another network namespace can't, and isn't
+/// reached either.
+fn is_left_behind(stat: &rustix::fs::Stat) -> bool {
+    #[allow(clippy::unnecessary_cast)]
+    let (device, inode) = (stat.st_dev as u64, stat.st_ino as u64);
+    diag::is_bound((libc::major(device), libc::minor(device)), inode).is_ok_and(|bound| !bound)
 }
 
 fn is_listed(job: &Job<'_, '_>, id: ringfence_model::facts::FileId) -> bool {

@@ -28,6 +28,9 @@ pub struct Traps {
     pub processes: bool,
     /// `fork`, `vfork`, `clone`.
     pub forks: bool,
+    /// Shared memory, semaphores and queues of System V.
+    #[serde(default)]
+    pub ipc: bool,
 }
 
 const CREATE: u32 = libc::O_CREAT.cast_unsigned();
@@ -78,6 +81,10 @@ const METADATA_NEWER: &[&str] = &["fchmodat2", "setxattrat", "removexattrat", "f
 const FLAG_IOCTLS: [u32; 2] = [0x4008_6602, 0x401c_5820];
 /// Calls whose first argument is another process; 0 is the caller.
 const PROCESSES: &[&str] = &["prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"];
+
+/// Whatever names an object of System V. `shmdt` doesn't: it is about the caller's own memory.
+const IPC: &[&str] =
+    &["shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop", "semtimedop", "semctl"];
 
 /// The rows of `traps`. They stand behind those that forbid calls.
 #[must_use]
@@ -142,6 +149,9 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     if traps.forks {
         always(&mut rows, &["fork", "vfork", "clone"]);
     }
+    if traps.ipc {
+        always(&mut rows, IPC);
+    }
     if traps.processes {
         rows.extend(PROCESSES.iter().map(|call| Row::when(call, &[Differs64(0, 0)], Action::Notify)));
         // Who is meant depends on two registers: a user, for one.
@@ -153,27 +163,12 @@ pub fn rows(traps: Traps) -> Vec<Row> {
 /// The old way to packet sockets; deprecated, and still there.
 const SOCK_PACKET: i32 = 10;
 
-/// What a missing namespace would have held: queues and shared memory of System V and POSIX, and, with network off, every
-/// internet protocol but TCP and UDP.
+/// What a missing namespace would have held: queues of POSIX, and, with network off, every internet protocol but TCP and
+/// UDP.
 #[must_use]
 pub fn without_namespaces(offline: bool) -> Vec<Row> {
-    let mut rows: Vec<Row> = [
-        "shmget",
-        "shmat",
-        "shmctl",
-        "msgget",
-        "msgsnd",
-        "msgrcv",
-        "msgctl",
-        "semget",
-        "semop",
-        "semtimedop",
-        "semctl",
-    ]
-    .iter()
-    .chain(&["mq_open", "mq_unlink"])
-    .map(|call| Row::always(call, Action::Errno(libc::ENOSYS)))
-    .collect();
+    let queues = ["mq_open", "mq_unlink"].iter();
+    let mut rows: Vec<Row> = queues.map(|call| Row::always(call, Action::Errno(libc::ENOSYS))).collect();
     if offline {
         for family in [libc::AF_INET, libc::AF_INET6] {
             let family = Equal(0, family.cast_unsigned());
@@ -207,6 +202,7 @@ mod tests {
             datagrams: true,
             processes: true,
             forks: true,
+            ipc: true,
         };
         for traps in [all, Traps { reads: true, ..all }, Traps { names: true, ..Traps::default() }] {
             for arch in [Arch::X86_64, Arch::Aarch64] {

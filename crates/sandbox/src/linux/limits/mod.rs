@@ -1,10 +1,14 @@
 //! Limits that no process carries itself: memory of the whole tree, by a control group or by looking; output, by a relay.
 //! What a process carries is set by itself before it is the command.
 
+mod descriptors;
 pub(super) mod group;
 pub(super) mod relay;
 pub(super) mod tree;
 
+pub use descriptors::raise_descriptors;
+
+use crate::child::Rlimit;
 use crate::plan::{Act, Limit, Plan};
 use crate::sys::process;
 use group::Group;
@@ -132,13 +136,13 @@ impl Watch {
             origin: step.origin.clone(),
             evidence: Evidence::KernelAudit,
             allow_with: vec![format!("-c limits.processes={}", most.saturating_mul(2))],
+            answered: false,
         })
     }
 }
 
 /// The resource limits that the command sets itself.
-pub(super) fn rlimits(plan: &Plan) -> Vec<crate::child::Rlimit> {
-    use crate::child::Rlimit;
+pub(super) fn rlimits(plan: &Plan) -> Vec<Rlimit> {
     let grouped = |wanted: fn(&Act) -> bool| plan.steps.iter().any(|step| wanted(&step.act));
     let memory_grouped = grouped(|act| matches!(act, Act::ControlGroup { memory: Some(_), .. }));
     let counted = grouped(|act| {
@@ -149,7 +153,8 @@ pub(super) fn rlimits(plan: &Plan) -> Vec<crate::child::Rlimit> {
     });
     // In a user namespace of the sandbox's own the kernel counts for it alone; elsewhere, everything else of the user.
     let own_users = grouped(|act| matches!(act, Act::Namespaces { .. }));
-    let mut out = Vec::new();
+    // First, so that what the plan sets stands last.
+    let mut out: Vec<Rlimit> = descriptors::started_with().into_iter().collect();
     for limit in plan.limits() {
         let same = |resource: process::Resource, value: u64| Rlimit { resource, soft: value, hard: value };
         let next = match limit {
@@ -169,7 +174,9 @@ pub(super) fn rlimits(plan: &Plan) -> Vec<crate::child::Rlimit> {
             Limit::WallClock(_) | Limit::Output(_) => continue,
         };
         // A limit of the host that is lower already stays.
-        let (soft, hard) = process::getrlimit(next.resource).unwrap_or((u64::MAX, u64::MAX));
+        let started_with = out.iter().find(|own| own.resource == next.resource).map(|own| (own.soft, own.hard));
+        let (soft, hard) =
+            started_with.or_else(|| process::getrlimit(next.resource).ok()).unwrap_or((u64::MAX, u64::MAX));
         out.push(Rlimit { resource: next.resource, soft: next.soft.min(soft).min(hard), hard: next.hard.min(hard) });
     }
     out

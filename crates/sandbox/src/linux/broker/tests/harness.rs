@@ -46,6 +46,7 @@ impl Scratch {
             shares_network: false,
             sockets: Sockets::Judged,
             processes: None,
+            memory: None,
             loopback: None,
             cwd: ringfence_model::AbsPath::root(),
             home: Some(AbsPath::new("/home/me").unwrap()),
@@ -118,7 +119,7 @@ impl Scratch {
         let plan = self.plan.clone();
         let program = program(Arch::from_name(std::env::consts::ARCH).unwrap(), &rows(plan.traps)).unwrap();
         spawn_filtered(command, program, move |listener| {
-            Prepared::open(plan).unwrap().enlist().unwrap().start(listener, std::process::id(), None).unwrap()
+            Prepared::open(plan).unwrap().enlist().unwrap().start(listener, std::process::id(), None, None).unwrap()
         })
     }
 

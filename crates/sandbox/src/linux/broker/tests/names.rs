@@ -20,6 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ("only", only),
     ("globs", globs),
     ("everything", everything),
+    ("umasks", umasks),
 ];
 
 fn absent(dir: &Path) {
@@ -520,4 +521,54 @@ fn fs_01_the_broker_alone_holds_what_is_outside() {
     scratch.plan.also_writable.push(ringfence_model::AbsPath::new("/dev/null").unwrap());
     scratch.run("everything");
     assert_eq!(std::fs::read_to_string(scratch.path("out/keep")).unwrap(), "keep");
+}
+
+/// Threads share a umask; one changes it while others make files. What is made after the change is made by it.
+fn umasks(_: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::channel;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let done = &done;
+        for busy in 0..2 {
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    let name = format!("busy{busy}");
+                    fs::write(&name, "").unwrap();
+                    fs::remove_file(&name).unwrap();
+                }
+            });
+        }
+        let (asks, asked) = channel::<u32>();
+        let (says, said) = channel::<u32>();
+        scope.spawn(move || {
+            for number in asked {
+                let name = format!("made{number}");
+                fs::write(&name, "").unwrap();
+                says.send(fs::metadata(&name).unwrap().permissions().mode() & 0o777).unwrap();
+                fs::remove_file(name).unwrap();
+            }
+        });
+        for number in 0..400 {
+            let umask = if number % 2 == 0 { 0o077 } else { 0o002 };
+            rustix::process::umask(Mode::from_raw_mode(umask));
+            asks.send(number).unwrap();
+            let mode = said.recv().unwrap();
+            // Not here: the others have to be ended first.
+            if mode != 0o666 & !umask {
+                done.store(true, Ordering::Relaxed);
+                panic!("{number}: {mode:o} by {umask:o}");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        drop(asks);
+    });
+}
+
+#[test]
+fn a_umask_that_threads_share_holds_for_all_from_its_change_on() {
+    for scratch in Scratch::both_ways() {
+        scratch.run("umasks");
+    }
 }
