@@ -23,6 +23,8 @@ pub(crate) const HEAD: &str = "head";
 /// Space that is given up when the disk is full, so that what led there is still recorded.
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: u64 = 256 << 10;
+/// Room for most lines.
+const SHORT: usize = 4096;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,14 +255,22 @@ fn first_sequence(file: &mut File) -> Option<u64> {
     sequence(start.split(|byte| *byte == b'\n').next()?)
 }
 
+/// The last line, if it is whole. Most are short, and so is what is read for them.
 fn last_line(file: &mut File, length: u64) -> io::Result<Option<Vec<u8>>> {
-    let from = length.saturating_sub(MAX_LINE as u64 + 2);
-    file.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
-    file.take(MAX_LINE as u64 + 2).read_to_end(&mut tail)?;
-    let Some(body) = tail.strip_suffix(b"\n") else { return Ok(None) };
-    let start = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    Ok(body.get(start..).map(<[u8]>::to_vec))
+    for most in [SHORT, MAX_LINE + 2] {
+        let from = length.saturating_sub(most as u64);
+        file.seek(SeekFrom::Start(from))?;
+        tail.clear();
+        tail.reserve_exact(most);
+        file.take(most as u64).read_to_end(&mut tail)?;
+        let Some(body) = tail.strip_suffix(b"\n") else { return Ok(None) };
+        let before = body.iter().rposition(|byte| *byte == b'\n');
+        if before.is_some() || from == 0 || most > SHORT {
+            return Ok(body.get(before.map_or(0, |at| at + 1)..).map(<[u8]>::to_vec));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes a directory that only its owner can use.

@@ -92,6 +92,19 @@ fn only_the_owner_can_read_it_and_no_link_is_followed() {
 }
 
 #[test]
+fn the_chain_goes_on_behind_a_line_of_any_length() {
+    let dir = scratch();
+    let journal = Journal::new(dir.path().join("log"), Limits::default(), Redactor::default());
+    let lengths = [1, 3800, 3900, 3950, 4000, 4050, 4094, 4095, 4096, 4097, 8192, 30_000, 1];
+    for length in lengths {
+        journal.append(&[intent("a", &"x".repeat(length))]).expect("append");
+    }
+    let verified = verify(journal.dir()).expect("verify");
+    assert_eq!(verified.lines, lengths.len() as u64);
+    assert!(verified.breaks.is_empty(), "{verified:?}");
+}
+
+#[test]
 fn au_01_one_event_is_one_line_whatever_is_in_it() {
     let dir = scratch();
     let journal = small(dir.path());

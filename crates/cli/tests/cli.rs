@@ -166,6 +166,33 @@ fn fs_08_other_mounts_of_a_protected_or_denied_place_are_no_way_in() {
     assert!(!place.path("ws/.git/hooks/new").exists() && !place.path("ws/.codex").exists());
 }
 
+/// Where a link or git's configuration leads to what isn't there, a command still runs, and doesn't make it.
+#[test]
+fn fs_22_what_is_missing_where_a_link_or_git_leads_is_not_made() {
+    let test = "fs_22_what_is_missing_where_a_link_or_git_leads_is_not_made";
+    if !confines(test) {
+        return;
+    }
+    let place = Place::new();
+    place.write("ws/.git/config", "[core]\n\thooksPath = .husky\n[include]\n\tpath = ../team/git.cfg\n");
+    for (link, to) in [(".envrc", "env.sh"), (".codex", "agents/codex"), (".mcp.json", "gone/../servers.json")] {
+        std::os::unix::fs::symlink(to, place.path("ws").join(link)).expect("a link");
+    }
+    for tier in tiers(&place, test) {
+        let backend = format!("linux.backend={tier}");
+        let script = "for d in .husky agents/codex gone; do mkdir -p $d && echo GOT-THROUGH $d; done
+            mkdir -p team; for f in env.sh team/git.cfg; do echo evil >$f && echo GOT-THROUGH $f; done
+            mkdir -p x/codex && mv x agents2 && rmdir agents && mv agents2 agents && echo GOT-THROUGH moved
+            mkdir -p agents && echo honest >agents/other && cat agents/other";
+        let ran = place.run(["sandbox", "-s", "workspace-write", "-c", &backend, "--", "sh", "-c", script]);
+        assert!(ran.out.contains("honest") && !ran.out.contains("GOT-THROUGH"), "{tier}: {} {}", ran.out, ran.err);
+        for name in [".husky", "env.sh", "team/git.cfg", "agents/codex", "servers.json", "gone"] {
+            assert!(!place.path("ws").join(name).exists(), "{tier}: {name}");
+        }
+        std::fs::remove_dir_all(place.path("ws/agents")).expect("what was made");
+    }
+}
+
 /// The tiers that work here, for tests that run in each.
 fn tiers(place: &Place, test: &str) -> Vec<&'static str> {
     let works = |tier: &&str| {
@@ -698,6 +725,27 @@ fn fs_16_a_report_goes_where_it_was_named_whatever_the_command_does() {
         place.run([command, "-s", "workspace-write", "--report", "r.json", "--", "sh", "-c", swap]).ends(0);
         assert_eq!(place.read("out/keep"), "a canary\n", "{command}: no link of the command's is followed");
         std::fs::remove_file(place.path("ws/r.json")).expect("the link");
+        // Nor one that an earlier command left.
+        place
+            .run([command, "-s", "workspace-write", "--", "sh", "-c", "ln -s ../out/keep r.json; ln -s ../out to"])
+            .ends(0);
+        for name in ["r.json", "to/keep", "to/new"] {
+            let linked = [command, "-s", "workspace-write", "--report", name, "--", "touch", "made"];
+            place.run(linked).ends(125).says("is no plain file").says("--report");
+        }
+        assert_eq!(place.read("out/keep"), "a canary\n", "{command}: no link of an earlier command is followed");
+        assert!(!place.path("out/new").exists() && !place.path("ws/made").exists(), "{command}");
+        for name in ["r.json", "to"] {
+            std::fs::remove_file(place.path("ws").join(name)).expect("the link");
+        }
+        place.run([command, "-s", "workspace-write", "--", "mkfifo", "r.json"]).ends(0);
+        place
+            .run([command, "-s", "workspace-write", "--report", "r.json", "--", "true"])
+            .ends(125)
+            .says("no plain file");
+        std::fs::remove_file(place.path("ws/r.json")).expect("the pipe");
+        let printed = place.run([command, "-s", "workspace-write", "--report", "/dev/stdout", "--", "true"]).ends(0);
+        assert!(printed.out.contains("schema"), "{command}: {}", printed.out);
         let unwritable = [command, "-s", "workspace-write", "--report", "no/r.json", "--", "touch", "made"];
         place.run(unwritable).ends(125).says("the report can't be written to no/r.json").says("--report");
         assert!(!place.path("ws/made").exists(), "{command}: nothing ran");

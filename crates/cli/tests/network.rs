@@ -13,6 +13,8 @@ mod clients;
 mod common;
 #[path = "network/ends.rs"]
 mod ends;
+#[path = "network/redirects.rs"]
+mod redirects;
 #[path = "network/registries.rs"]
 mod registries;
 #[path = "common/terminal.rs"]

@@ -227,23 +227,23 @@ fn check_head(head: &[u8]) -> Result<State, &'static str> {
     let method = request.method.unwrap_or_default();
     let (mut length, mut chunked, mut hosts, mut upgrade) = (None, false, 0, None);
     for header in request.headers.iter() {
-        let name = header.name.replace('_', "-");
-        if name.eq_ignore_ascii_case("content-length") {
-            if name != header.name || length.is_some() {
+        let odd = header.name.contains('_');
+        if is_named(header.name, "content-length") {
+            if odd || length.is_some() {
                 return Err("two lengths");
             }
             length = Some(content_length(header.value).ok_or("a length that is no plain number")?);
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            if name != header.name || chunked {
+        } else if is_named(header.name, "transfer-encoding") {
+            if odd || chunked {
                 return Err("two transfer encodings");
             }
             if !header.value.eq_ignore_ascii_case(b"chunked") {
                 return Err("a transfer encoding other than `chunked`");
             }
             chunked = true;
-        } else if name.eq_ignore_ascii_case("host") {
+        } else if is_named(header.name, "host") {
             hosts += 1;
-        } else if name.eq_ignore_ascii_case("upgrade") {
+        } else if is_named(header.name, "upgrade") {
             if upgrade.is_some() {
                 return Err("two `Upgrade` headers");
             }
@@ -274,6 +274,13 @@ fn check_head(head: &[u8]) -> Result<State, &'static str> {
         (false, Some(length)) if length > 0 => State::Body(length),
         _ => State::Head,
     })
+}
+
+/// Whether a header has this name for somebody: some servers take `_` for `-`.
+fn is_named(header: &str, name: &str) -> bool {
+    let mut pairs = header.bytes().zip(name.bytes());
+    header.len() == name.len()
+        && pairs.all(|(byte, wanted)| byte.to_ascii_lowercase() == wanted || (byte == b'_' && wanted == b'-'))
 }
 
 fn content_length(value: &[u8]) -> Option<u64> {

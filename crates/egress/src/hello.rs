@@ -36,16 +36,11 @@ pub fn read(bytes: &[u8]) -> Result<Hello, BadHello> {
         _ => return Ok(Hello::Other),
     }
     let (message, all) = handshake(bytes)?;
-    let Some((header, rest)) = message.split_first_chunk::<4>() else { return incomplete(all) };
-    let [kind, a, b, c] = *header;
-    if kind != 1 {
+    let Some(length) = length_of(&message) else { return incomplete(all) };
+    if message.first() != Some(&1) || length > MAX_HELLO {
         return Err(BadHello);
     }
-    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-    if length > MAX_HELLO {
-        return Err(BadHello);
-    }
-    match rest.get(..length) {
+    match message.get(4..4 + length) {
         Some(body) => server_name(body).map(Hello::Whole),
         None => incomplete(all),
     }
@@ -56,10 +51,20 @@ fn incomplete(all: bool) -> Result<Hello, BadHello> {
     if all { Ok(Hello::Partial) } else { Err(BadHello) }
 }
 
-/// Joins the fragments in the records. The flag says that nothing but handshake records was met.
+/// The length of a message, once it is there.
+fn length_of(message: &[u8]) -> Option<usize> {
+    let [_, a, b, c] = *message.first_chunk::<4>()?;
+    Some(usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c))
+}
+
+/// Joins the fragments in the records, until there is a whole message: what comes behind it says nothing of it. The flag
+/// says that nothing but handshake records was met.
 fn handshake(mut bytes: &[u8]) -> Result<(Vec<u8>, bool), BadHello> {
-    let mut message = Vec::new();
+    let mut message: Vec<u8> = Vec::new();
     while let Some((header, rest)) = bytes.split_first_chunk::<5>() {
+        if length_of(&message).is_some_and(|length| message.len() - 4 >= length) {
+            break;
+        }
         let [kind, major, _, high, low] = *header;
         if kind != 0x16 || major != 3 {
             return Ok((message, false));
@@ -161,6 +166,10 @@ mod tests {
             cut.extend_from_slice(&[0x16, 3, 1, 0, 1, *byte]);
         }
         assert_eq!(read(&cut), read(&bytes));
+        // What comes behind a whole hello changes nothing, broken or not: it isn't there yet in other pieces.
+        for behind in [&[0x17, 3, 3, 0, 1, 0][..], &[0x16, 3, 3, 0xef, 0x17], &[0x16, 3, 3, 0, 0], b"GET / HTTP/1.1"] {
+            assert_eq!(read(&[&bytes, behind].concat()), read(&bytes), "{behind:?}");
+        }
         assert_eq!(read(b"SSH-2.0-x\r\n"), Ok(Hello::Other));
         assert_eq!(read(b"GET / HTTP/1.1\r\n"), Ok(Hello::Other));
     }

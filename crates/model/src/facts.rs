@@ -87,9 +87,18 @@ pub struct NameFacts {
     pub name: OsText,
     /// What is there; none if nothing is.
     pub found: Option<FileKind>,
-    /// The target, resolved, if what is there is a symbolic link that leads somewhere.
+    /// Where it leads, if what is there is a symbolic link: what is missing on the way may be made later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<AbsPath>,
+    pub target: Option<LinkTarget>,
+}
+
+/// Where something leads, whether or not anything is there yet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LinkTarget {
+    /// The place, resolved as far as it exists.
+    pub path: AbsPath,
+    /// What is there; none if nothing is.
+    pub found: Option<FileKind>,
 }
 
 /// One Git directory, found behind a `.git` directory, file or link.
@@ -112,7 +121,10 @@ pub struct GitFacts {
     /// Places outside the Git directory that its configuration has git run or read programs and settings from
     /// (`core.hooksPath`, `include.path`), with the key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub configured: Vec<(String, AbsPath)>,
+    pub configured: Vec<(String, LinkTarget)>,
+    /// Those of the two directories that aren't there yet: whoever makes one says what git runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<AbsPath>,
 }
 
 /// The program a command would start.

@@ -77,6 +77,17 @@ pub fn escape_controls(text: &str) -> String {
     out
 }
 
+/// A word of a command line that a person may copy: whatever a shell would read as more than one is quoted. `shown` is
+/// escaped already, so a name that needs that comes out as it is shown, which is no other's.
+#[must_use]
+pub fn shell_word(shown: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !shown.is_empty() && shown.chars().all(plain) {
+        return shown.to_owned();
+    }
+    format!("'{}'", shown.replace('\'', r"'\''"))
+}
+
 /// Text as a string in double quotes that TOML and Starlark both read back as it was. What could deceive a reader of the
 /// file is written as an escape.
 #[must_use]
@@ -137,6 +148,15 @@ mod tests {
         assert_eq!(escape("a\nb\x1b[2J\u{202e}c\u{200d}"), "a\\nb\\u{1b}[2J\\u{202e}c\\u{200d}");
         assert_eq!(escape_bytes(b"a\xff\\"), "a\\xff\\\\");
         assert_eq!(escape("naïve 日本"), "naïve 日本");
+    }
+
+    #[test]
+    fn ap_01_a_word_to_be_copied_stays_one_word() {
+        assert_eq!(shell_word("/w/a-b_c.d"), "/w/a-b_c.d");
+        for text in ["/w/x; id #", "/w/$(id)", "/w/`id`", "/w/a b", "~", "a&b", ""] {
+            assert_eq!(shell_word(text), format!("'{text}'"));
+        }
+        assert_eq!(shell_word("/w/it's; id"), r"'/w/it'\''s; id'");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use ringfence_model::confinement::{DeniedRead, NetworkWish, PathPattern, ReadBase, Tmp, UnixSockets};
-use ringfence_model::facts::{FileId, FileKind, GitFacts, NameFacts, RootFacts};
+use ringfence_model::facts::{FileId, FileKind, GitFacts, LinkTarget, NameFacts, RootFacts};
 use ringfence_model::mode::GitAccess;
 use ringfence_model::settings::RootRequest;
 use ringfence_model::{AbsPath, Confinement, Layer, Origin, OsText, SandboxMode, Settings, Sourced, WorldFacts};
@@ -200,11 +200,42 @@ fn fs_04_git_directories_behind_pointers_are_protected() {
         common_dir: abs("/w/elsewhere/common"),
         present: Vec::new(),
         linked_back: true,
-        configured: vec![("core.hookspath".to_owned(), abs("/w/.husky"))],
+        configured: vec![(
+            "core.hookspath".to_owned(),
+            LinkTarget { path: abs("/w/.husky"), found: Some(FileKind::Directory) },
+        )],
+        missing: Vec::new(),
     });
     let confinement = made(&settings, &facts(vec![root]));
     for path in ["/w/.git", "/w/elsewhere/git/config", "/w/elsewhere/common/hooks/x", "/w/.husky/pre-commit"] {
         assert!(protects(&confinement, path), "{path}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(unix), ignore = "names paths as Unix writes them")]
+fn fs_22_what_is_missing_where_git_or_a_link_leads_is_an_absent_name() {
+    let settings = settings();
+    let mut root = root_at(&settings, "/w", &[(".git", FileKind::File), (".envrc", FileKind::Symlink)]);
+    let missing = |path: &str| LinkTarget { path: abs(path), found: None };
+    root.names.iter_mut().filter(|fact| fact.name.as_str() == Some(".envrc")).for_each(|fact| {
+        fact.target = Some(missing("/w/env.sh"));
+    });
+    root.git.push(GitFacts {
+        entry: abs("/w/.git"),
+        entry_kind: FileKind::File,
+        git_dir: abs("/w/later"),
+        common_dir: abs("/w/later"),
+        present: Vec::new(),
+        linked_back: false,
+        configured: vec![("core.hookspath".to_owned(), missing("/w/.husky"))],
+        missing: vec![abs("/w/later")],
+    });
+    let confinement = made(&settings, &facts(vec![root]));
+    for path in ["/w/env.sh", "/w/later", "/w/.husky"] {
+        let held = confinement.protected.iter().find(|held| held.path == abs(path)).expect(path);
+        // Nothing can be mounted there: whoever took it for there would let no command start.
+        assert_eq!(held.found, None, "{path}");
     }
 }
 
@@ -221,6 +252,7 @@ fn git_commit_opens_the_roots_own_directories_only() {
         present: Vec::new(),
         linked_back,
         configured: Vec::new(),
+        missing: Vec::new(),
     };
     let mut root = root_at(&settings, "/w", &[(".git", FileKind::File)]);
     root.git = vec![git("/w/.git", "/repo/.git/worktrees/w", true), git("/w/sub/.git", "/repo/.git/modules/sub", true)];

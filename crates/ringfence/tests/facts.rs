@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use ringfence::facts::{Start, StartError, gather, program};
-use ringfence_model::facts::{FileKind, GitFacts};
+use ringfence_model::facts::{FileKind, GitFacts, LinkTarget};
 use ringfence_model::{AbsPath, OsText, SandboxMode, Settings, Sourced, WorldFacts};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -43,8 +43,13 @@ impl Tree {
     }
 
     fn facts(&self) -> WorldFacts {
-        let environment: Vec<(OsString, OsString)> =
+        self.facts_with(&[])
+    }
+
+    fn facts_with(&self, variables: &[(&str, PathBuf)]) -> WorldFacts {
+        let mut environment: Vec<(OsString, OsString)> =
             vec![("HOME".into(), self.path("home").into()), ("TMPDIR".into(), "/".into())];
+        environment.extend(variables.iter().map(|(name, value)| ((*name).into(), value.into())));
         let start = Start::new(environment, Some(&self.path("ws"))).expect("start");
         let settings = Settings {
             sandbox_mode: Sourced::default_of(SandboxMode::WorkspaceWrite, "sandbox_mode"),
@@ -179,9 +184,87 @@ fn fs_22_what_git_is_configured_to_run_is_named() {
         ("include.path", "ws/team.cfg"),
         ("diff.external", "ws/d"),
     ] {
-        assert!(configured.contains(&(key.to_owned(), tree.abs(path))), "{key}: {configured:?}");
+        let found = (path == "ws/team.cfg").then_some(FileKind::File);
+        let place = LinkTarget { path: tree.abs(path), found };
+        assert!(configured.contains(&(key.to_owned(), place)), "{key}: {configured:?}");
     }
     assert_eq!(configured.len(), 4);
+}
+
+#[test]
+fn fs_22_a_script_that_is_missing_for_now_is_named() {
+    let tree = Tree::new();
+    tree.git_dir("ws/.git");
+    symlink("gone/x", tree.path("ws/hooks")).expect("link");
+    tree.file(
+        "ws/.git/config",
+        "[core]\nhooksPath = hooks\n[diff \"y\"]\ntextconv = python3 tools/conv.py -x s/a/b %f\n\
+         [filter \"x\"]\nclean = sh 'a.sh'\n",
+    );
+    let configured = tree.git().remove(0).configured;
+    let expected =
+        [("core.hookspath", "ws/gone/x"), ("diff.y.textconv", "ws/tools/conv.py"), ("filter.x.clean", "ws/a.sh")]
+            .map(|(key, path)| (key.to_owned(), LinkTarget { path: tree.abs(path), found: None }));
+    assert_eq!(configured, expected);
+}
+
+#[test]
+fn fs_22_configuration_that_a_variable_puts_into_the_workspace_counts() {
+    let tree = Tree::new();
+    tree.git_dir("ws/.git");
+    tree.file("ws/conf/git/config", "[core]\nhooksPath = tools/hooks\n");
+    let variables = [("XDG_CONFIG_HOME", tree.path("ws/conf")), ("GIT_CONFIG_GLOBAL", tree.path("ws/global"))];
+    let configured = tree.facts_with(&variables).roots.remove(0).git.remove(0).configured;
+    let expected = [
+        ("GIT_CONFIG_GLOBAL", "ws/global", None),
+        ("XDG_CONFIG_HOME", "ws/conf/git/config", Some(FileKind::File)),
+        ("core.hookspath", "ws/tools/hooks", None),
+    ]
+    .map(|(key, path, found)| (key.to_owned(), LinkTarget { path: tree.abs(path), found }));
+    assert_eq!(configured, expected);
+}
+
+#[test]
+fn fs_04_a_pointer_to_what_is_missing_is_followed() {
+    let tree = Tree::new();
+    tree.file("ws/.git", "gitdir: later/git\n");
+    let later = tree.abs("ws/later/git");
+    assert!(tree.git().iter().any(|git| git.git_dir == later && git.missing == [later.clone()]));
+    tree.git_dir("ws/later/git");
+    assert!(tree.git().iter().any(|git| git.git_dir == later && git.missing.is_empty()));
+}
+
+#[test]
+fn fs_03_links_are_followed_to_what_is_missing() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.path("ws/there")).expect("dir");
+    for (link, to) in [
+        (".envrc", "env.sh"),
+        (".mcp.json", "there/a/b.json"),
+        (".exrc", "second"),
+        ("second", "there/rc"),
+        (".vimrc", "gone/../there/rc2"),
+        (".claude", "cl"),
+        (".nvimrc", ".nvimrc"),
+    ] {
+        symlink(to, tree.path("ws").join(link)).expect("link");
+    }
+    let facts = tree.facts();
+    let target = |name: &str| {
+        let fact = facts.roots[0].names.iter().find(|fact| fact.name.as_str() == Some(name)).expect(name);
+        fact.target.clone()
+    };
+    for (name, path) in [
+        (".envrc", "ws/env.sh"),
+        (".mcp.json", "ws/there/a/b.json"),
+        (".exrc", "ws/there/rc"),
+        // What the way goes through could become a link to anywhere.
+        (".vimrc", "ws/gone"),
+        (".claude", "ws/cl"),
+    ] {
+        assert_eq!(target(name), Some(LinkTarget { path: tree.abs(path), found: None }), "{name}");
+    }
+    assert_eq!(target(".nvimrc"), None);
 }
 
 #[test]
@@ -206,7 +289,10 @@ fn fs_22_a_script_given_to_an_interpreter_is_named_and_the_tree_is_not() {
         ("init.templatedir", "ws/tpl"),
         ("mergetool.z.cmd", "ws/merge.sh"),
     ]
-    .map(|(key, path)| (key.to_owned(), tree.abs(path)));
+    .map(|(key, path)| {
+        let found = tree.path(path).exists().then_some(FileKind::File);
+        (key.to_owned(), LinkTarget { path: tree.abs(path), found })
+    });
     assert_eq!(configured, expected);
 }
 
@@ -227,8 +313,10 @@ fn protected_names_are_looked_up_without_following() {
     let facts = tree.facts();
     let find =
         |name: &str| facts.roots[0].names.iter().find(|fact| fact.name.as_str() == Some(name)).expect(name).clone();
-    assert_eq!((find(".codex").found, find(".codex").target), (Some(FileKind::Symlink), Some(tree.abs("elsewhere"))));
-    assert_eq!((find(".envrc").found, find(".envrc").target), (Some(FileKind::Symlink), None));
+    let leads = |path: &str, found| Some(LinkTarget { path: tree.abs(path), found });
+    let elsewhere = leads("elsewhere", Some(FileKind::Directory));
+    assert_eq!((find(".codex").found, find(".codex").target), (Some(FileKind::Symlink), elsewhere));
+    assert_eq!((find(".envrc").found, find(".envrc").target), (Some(FileKind::Symlink), leads("ws/nowhere", None)));
     assert_eq!(find(".claude").found, None);
 }
 

@@ -41,7 +41,8 @@ pub fn run(args: &DecideArgs) -> Result<ExitCode, Failure> {
         explain_to(&session, &run.command, &action, run.shared.json)?;
         return super::dry_run(run);
     }
-    let target = report::Target::open(run.report.as_deref())?;
+    let roots = session.world().roots.iter().filter_map(|root| root.resolved.as_ref()).map(|(path, _)| path);
+    let target = report::Target::open(run.report.as_deref(), roots)?;
     let streams = streams(ask::takes_stdio(&args.answers))?;
     let flow = || Flow { streams: streams(), ..Flow::default() };
     let report = match session.run(action, flow) {

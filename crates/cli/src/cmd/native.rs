@@ -21,7 +21,7 @@ pub fn sandbox(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.dry_run {
         return plan::show(&plan, &args.command, args.shared.json);
     }
-    let target = report::Target::open(args.report.as_deref())?;
+    let target = report::Target::open(args.report.as_deref(), wish.roots.iter().map(|root| &root.path))?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let sandbox = Sandbox::new(plan).map_err(|error| ended::start_failure(&error))?;
     let mut command = Command::new(argv.iter().cloned());

@@ -131,7 +131,9 @@ fn print(event: &Event, json: bool) {
     };
     let method = event.method.as_deref().unwrap_or(event.protocol.name());
     let why = if event.detail.is_empty() { &event.rule } else { &event.detail };
-    eprintln!("ringfence: {verdict}: {method} {}:{} ({why})", event.host, event.port);
+    // In one piece: standard error writes every part of a format by itself.
+    let line = format!("ringfence: {verdict}: {method} {}:{} ({why})\n", event.host, event.port);
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Asks the proxy for a tunnel and carries standard input and output through it.

@@ -27,7 +27,7 @@ pub fn sandbox(args: &RunArgs, mut ahead: Option<Ahead>) -> Result<ExitCode, Fai
     if args.dry_run {
         return plan::show(&plan, &args.command, args.shared.json);
     }
-    let target = report::Target::open(args.report.as_deref())?;
+    let target = report::Target::open(args.report.as_deref(), wish.roots.iter().map(|root| &root.path))?;
     let argv: Vec<OsText> = args.command.iter().map(OsText::new).collect();
     let mut command = Command::new(argv.iter().cloned());
     command.signals = Signals::Forward;

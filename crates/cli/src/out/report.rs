@@ -5,6 +5,8 @@ use ringfence_model::mode::Tier;
 use ringfence_model::report::{Report, SCHEMA};
 use ringfence_model::{AbsPath, Origin, OsText};
 use ringfence_sandbox::{Outcome, Plan};
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,10 +40,22 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens the file of `--report`, if there is one.
-    pub fn open(name: Option<&Path>) -> Result<Option<Self>, Failure> {
+    /// Opens the file of `--report`, if there is one. `roots` are where commands may write: what an earlier one left there
+    /// doesn't lead the report elsewhere, or hold it up.
+    pub fn open<'r>(name: Option<&Path>, roots: impl Iterator<Item = &'r AbsPath>) -> Result<Option<Self>, Failure> {
         let Some(name) = name else { return Ok(None) };
-        let file = File::create(name).map_err(|error| unwritten(name, &error))?;
+        let failed = |error: io::Error| unwritten(name, &error);
+        let roots: Vec<&Path> = roots.map(AbsPath::as_path).collect();
+        let whole = std::path::absolute(name).map_err(failed)?;
+        if let Some(planted) = planted(&whole, &roots) {
+            let shown = ringfence_model::text::escape_os(&planted);
+            let why = format!("`{shown}` is no plain file, and commands can write where it is");
+            return Err(failed(io::Error::other(why)).hint("remove it, or name a file outside the workspace"));
+        }
+        let file = File::options().write(true).create(true).truncate(false).open(name).map_err(failed)?;
+        if file.metadata().is_ok_and(|meta| meta.is_file()) {
+            file.set_len(0).map_err(failed)?;
+        }
         Ok(Some(Self { file, name: name.to_owned() }))
     }
 
@@ -50,6 +64,36 @@ impl Target {
         let text = serde_json::to_string_pretty(report).map_err(|error| Failure::from_error(&error))?;
         (&self.file).write_all((text + "\n").as_bytes()).map_err(|error| unwritten(&self.name, &error))
     }
+}
+
+/// Links that are followed.
+const MAX_LINKS: usize = 40;
+
+/// A link that is passed on the way to `path`, or what `path` is itself if that is no file, where it lies in one of `roots`.
+fn planted(path: &Path, roots: &[&Path]) -> Option<PathBuf> {
+    let in_roots = |dir: &Path| dir.canonicalize().is_ok_and(|dir| roots.iter().any(|root| dir.starts_with(root)));
+    let mut rest: VecDeque<OsString> = path.components().map(|part| part.as_os_str().to_owned()).collect();
+    let (mut at, mut links) = (PathBuf::new(), 0);
+    while let Some(part) = rest.pop_front() {
+        let entry = at.join(part);
+        let meta = entry.symlink_metadata().ok()?;
+        if meta.is_symlink() {
+            links += 1;
+            let target = entry.read_link().ok()?;
+            if links > MAX_LINKS || in_roots(&at) {
+                return Some(entry);
+            }
+            for part in target.components().rev() {
+                rest.push_front(part.as_os_str().to_owned());
+            }
+            continue;
+        }
+        if rest.is_empty() && !meta.is_file() && in_roots(&at) {
+            return Some(entry);
+        }
+        at = entry;
+    }
+    None
 }
 
 fn unwritten(name: &Path, error: &io::Error) -> Failure {

@@ -115,6 +115,8 @@ class Pages(http.server.SimpleHTTPRequestHandler):
             return self.socket()
         if self.path.startswith("/who"):
             return self.say(self.headers.get("Authorization", "nobody"))
+        if self.path.startswith("/to?"):
+            return self.redirect(self.path[4:])
         if self.path.startswith("/endless"):
             return self.endless()
         if text := DOCKER.get(re.sub(r"^/v1\.\d+/", "/v1/", self.path)):
@@ -140,6 +142,12 @@ class Pages(http.server.SimpleHTTPRequestHandler):
             self.wfile.write(bytes([128 | (10 if opcode == 9 else opcode)]) + size + data)
             if opcode == 8:
                 return
+
+    def redirect(self, where):
+        self.send_response(302)
+        self.send_header("Location", where)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def endless(self):
         """An answer that says it is long, and goes on until somebody stops it."""

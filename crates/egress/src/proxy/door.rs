@@ -54,6 +54,9 @@ impl Proxy {
     /// Serves connections of one sandbox until its session is closed or the task is dropped.
     pub async fn serve(self: Arc<Self>, session: Arc<Session>, listener: TcpListener, door: impl Into<Door>) {
         let Door { speaks, voucher } = door.into();
+        // Connections have it from their listener.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_nodelay(&listener, true);
         let voucher = voucher.map(Arc::new);
         let mut tasks = JoinSet::new();
         let mut strangers = Strangers::default();
@@ -82,6 +85,7 @@ impl Proxy {
     /// Begins with a connection of the sandbox.
     fn receive(self: &Arc<Self>, session: &Arc<Session>, stream: TcpStream, speaks: Speaks, tasks: &mut JoinSet<()>) {
         if let Some(visit) = self.admit(session) {
+            #[cfg(not(target_os = "linux"))]
             let _ = stream.set_nodelay(true);
             // Boxed here, it is moved once rather than with every layer around it.
             tasks.spawn(Box::pin(visit.run(stream, speaks)));
@@ -151,4 +155,15 @@ async fn refuse(mut stream: TcpStream, speaks: Speaks) -> std::io::Result<()> {
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn a_connection_has_from_its_listener_that_it_sends_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
+    }
 }

@@ -191,13 +191,12 @@ pub(crate) async fn connect(visit: &Visit, pinned: &Pinned, tunnel: bool) -> Res
             .map_err(Failure::Upstream)?;
         return Ok(Connected { stream, address: None, through_proxy: !tunnel, early });
     }
-    let stream = tokio::time::timeout(limit, race(&visit.proxy, addresses, target.port))
+    let (stream, address) = tokio::time::timeout(limit, race(&visit.proxy, addresses, target.port))
         .await
         .map_err(|_| Failure::TimedOut)?
         .map_err(Failure::Connect)?;
     let _ = stream.set_nodelay(true);
-    let address = stream.peer_addr().ok().map(|peer| peer.ip());
-    Ok(Connected { stream, address, through_proxy: false, early: Vec::new() })
+    Ok(Connected { stream, address: Some(address), through_proxy: false, early: Vec::new() })
 }
 
 /// Waits for an origin's answer to a request. Its body may take as long as it likes while it moves: `limit` is for an origin
@@ -224,17 +223,21 @@ pub(crate) fn datagram_address(visit: &Visit, pinned: &Pinned) -> Result<SocketA
     Ok(visit.proxy.socket_address(*first, pinned.target.port))
 }
 
-/// Tries the addresses in order, the next one beside one that hangs.
-async fn race(proxy: &Proxy, addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+/// Tries the addresses in order, the next one beside one that hangs. The one that it came to is with the connection.
+async fn race(proxy: &Proxy, addresses: &[IpAddr], port: u16) -> io::Result<(TcpStream, IpAddr)> {
+    let attempt = |address: IpAddr| {
+        let connecting = TcpStream::connect(proxy.socket_address(address, port));
+        async move { Ok::<_, io::Error>((connecting.await?, address)) }
+    };
     if let [only] = addresses {
-        return TcpStream::connect(proxy.socket_address(*only, port)).await;
+        return attempt(*only).await;
     }
     let mut attempts = tokio::task::JoinSet::new();
     let mut waiting = addresses.iter();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         match waiting.next() {
-            Some(address) => drop(attempts.spawn(TcpStream::connect(proxy.socket_address(*address, port)))),
+            Some(address) => drop(attempts.spawn(attempt(*address))),
             None if attempts.is_empty() => return Err(last),
             None => {}
         }

@@ -40,7 +40,7 @@ pub(super) fn protected(
                 all.push(entry(path, fact.found, name.reason.clone(), name.origin.clone()));
             }
             if let Some(target) = &fact.target {
-                all.push(entry(target.clone(), Some(FileKind::Other), Cow::Borrowed(LINK_TARGET), name.origin.clone()));
+                all.push(entry(target.path.clone(), target.found, Cow::Borrowed(LINK_TARGET), name.origin.clone()));
             }
         }
         let git_name = names.iter().find(|name| name.name.as_str() == Some(".git"));
@@ -48,15 +48,11 @@ pub(super) fn protected(
             for git in &found.git {
                 all.extend(behind_git(git, &git_name.origin));
                 // What git's configuration already has it run is an order to a program outside, whoever wrote it there.
-                for (key, path) in &git.configured {
-                    if !protected::path_is_taken_off(&root.path, path, settings) {
+                for (key, target) in &git.configured {
+                    if !protected::path_is_taken_off(&root.path, &target.path, settings) {
                         let origin = Origin::host(format!("git's `{key}`"));
-                        all.push(entry(
-                            path.clone(),
-                            Some(FileKind::Other),
-                            Cow::Owned(format!("git's `{key}` leads here")),
-                            origin,
-                        ));
+                        let reason = Cow::Owned(format!("git's `{key}` leads here"));
+                        all.push(entry(target.path.clone(), target.found, reason, origin));
                     }
                 }
             }
@@ -95,10 +91,14 @@ fn is_below_protected(name: &Path, found: &[NameFacts], names: &[ProtectedName])
 }
 
 fn behind_git(git: &GitFacts, origin: &Origin) -> [Protected; 3] {
+    let behind = |dir: &AbsPath| {
+        let found = (!git.missing.contains(dir)).then_some(FileKind::Directory);
+        entry(dir.clone(), found, Cow::Borrowed(GIT_BEHIND), origin.clone())
+    };
     [
         entry(git.entry.clone(), Some(git.entry_kind), Cow::Borrowed(GIT_ENTRY), origin.clone()),
-        entry(git.git_dir.clone(), Some(FileKind::Directory), Cow::Borrowed(GIT_BEHIND), origin.clone()),
-        entry(git.common_dir.clone(), Some(FileKind::Directory), Cow::Borrowed(GIT_BEHIND), origin.clone()),
+        behind(&git.git_dir),
+        behind(&git.common_dir),
     ]
 }
 

@@ -76,10 +76,10 @@ fn may_lie_in_protected(root: &WritableRoot, all: &[(WritableRoot, &RootFacts)])
     let leads_here = |path: &AbsPath| root.path.is_within(path);
     all.iter().any(|(other, facts)| {
         (root != other && leads_here(&other.path))
-            || facts.names.iter().filter_map(|name| name.target.as_ref()).any(leads_here)
+            || facts.names.iter().filter_map(|name| name.target.as_ref()).any(|target| leads_here(&target.path))
             || facts.git.iter().any(|git| {
                 [&git.entry, &git.git_dir, &git.common_dir].into_iter().any(leads_here)
-                    || git.configured.iter().any(|(_, path)| leads_here(path))
+                    || git.configured.iter().any(|(_, target)| leads_here(&target.path))
             })
     })
 }

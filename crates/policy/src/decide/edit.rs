@@ -8,6 +8,7 @@ use ringfence_model::action::{Edit, FileChange, More, Placement, Read};
 use ringfence_model::confinement::{DeniedRead, PathPattern, ReadBase};
 use ringfence_model::grant::{Lasts, Scope};
 use ringfence_model::report::Reason;
+use ringfence_model::text::shell_word;
 use ringfence_model::verdict::{Offer, QuestionKind};
 use ringfence_model::{AbsPath, Confinement, Origin, SandboxMode};
 use std::borrow::Cow;
@@ -94,7 +95,8 @@ pub(super) fn judge_edit(basis: &Basis<'_>, edit: &Edit) -> Case {
                 elsewhere.push(change.path.clone());
                 if mode != SandboxMode::DangerFullAccess {
                     let text = format!("`{name}` lies in no writable root");
-                    let change = vec![format!("--add-dir {}", parent_of(&change.path).display())];
+                    let change =
+                        vec![format!("--add-dir {}", shell_word(&parent_of(&change.path).display().to_string()))];
                     case.reasons.push(reason(codes::EDIT, text, settings.sandbox_mode.origin.clone(), change));
                 }
             }

@@ -3,8 +3,8 @@
 //!
 //! Only files that git itself would read are read, each bounded; nothing is started and no tree is walked.
 
-use super::{kind, resolve};
-use ringfence_model::facts::{FileKind, GitFacts};
+use super::{kind, leads_to, resolve};
+use ringfence_model::facts::{FileKind, GitFacts, LinkTarget};
 use ringfence_model::{AbsPath, Layer, Origin, OsText};
 use ringfence_shell::git::config::{ConfigEntry, parse, read};
 use ringfence_shell::git::facts::{GitFacts as GitConfig, names_programs, troubles};
@@ -22,24 +22,49 @@ const MAX_SUBMODULES: usize = 512;
 /// Bytes read of any one file.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Where the user's own configuration of git is.
+#[derive(Debug, Default)]
+pub(crate) struct UserConfig {
+    home: Option<AbsPath>,
+    /// Each file, and the variable that puts it there: those without one are in the table of protected names.
+    files: Vec<(Option<&'static str>, PathBuf)>,
+}
+
+impl UserConfig {
+    /// As `git` finds it, with what it would read only if another weren't there. `variable` is the user's environment.
+    pub(super) fn of(home: Option<&AbsPath>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let mut files = Vec::new();
+        files.extend(set("GIT_CONFIG_SYSTEM").map(|file| (Some("GIT_CONFIG_SYSTEM"), file)));
+        files.extend(set("XDG_CONFIG_HOME").map(|dir| (Some("XDG_CONFIG_HOME"), dir.join("git/config"))));
+        if let Some(home) = home {
+            files.push((None, home.as_path().join(".config/git/config")));
+            files.push((None, home.as_path().join(".gitconfig")));
+        }
+        files.extend(set("GIT_CONFIG_GLOBAL").map(|file| (Some("GIT_CONFIG_GLOBAL"), file)));
+        files.retain(|(_, file)| file.is_absolute());
+        Self { home: home.cloned(), files }
+    }
+}
+
 /// The Git directories that belong to `root`. For the working directory itself an enclosing repository counts too: with
 /// `git = "commit"` a commit from a subdirectory writes there.
-pub(super) fn of_root(root: &AbsPath, is_cwd: bool, home: Option<&AbsPath>) -> Vec<GitFacts> {
+pub(super) fn of_root(root: &AbsPath, is_cwd: bool, user: &UserConfig) -> Vec<GitFacts> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut at = Some(root.clone());
     while let Some(dir) = at {
         if looks_like_git_dir(dir.as_path()) {
-            push(&mut found, &mut seen, facts(&dir, FileKind::Directory, &dir, true, home));
+            push(&mut found, &mut seen, facts(&dir, FileKind::Directory, &dir, true, user));
         }
         if let Ok(entry) = dir.join(".git") {
             let before = found.len();
-            entry_facts(&entry, home, &mut found, &mut seen);
+            entry_facts(&entry, user, &mut found, &mut seen);
             if found.len() > before && dir == *root {
-                submodules(root, home, &mut found, &mut seen);
+                submodules(root, user, &mut found, &mut seen);
             }
             if found.len() > before {
-                worktrees(root, home, &mut found, &mut seen);
+                worktrees(root, user, &mut found, &mut seen);
             }
             if found.len() > before && (is_cwd || dir == *root) {
                 break;
@@ -61,12 +86,7 @@ fn push(found: &mut Vec<GitFacts>, seen: &mut BTreeSet<(AbsPath, AbsPath)>, fact
 }
 
 /// What `.git` at `entry` leads to.
-fn entry_facts(
-    entry: &AbsPath,
-    home: Option<&AbsPath>,
-    found: &mut Vec<GitFacts>,
-    seen: &mut BTreeSet<(AbsPath, AbsPath)>,
-) {
+fn entry_facts(entry: &AbsPath, user: &UserConfig, found: &mut Vec<GitFacts>, seen: &mut BTreeSet<(AbsPath, AbsPath)>) {
     let Ok(meta) = std::fs::symlink_metadata(entry.as_path()) else { return };
     let entry_kind = kind(meta.file_type());
     let mut dirs: Vec<(AbsPath, bool)> = Vec::new();
@@ -96,7 +116,7 @@ fn entry_facts(
         }
     }
     for (dir, linked_back) in dirs {
-        push(found, seen, facts(entry, entry_kind, &dir, linked_back, home));
+        push(found, seen, facts(entry, entry_kind, &dir, linked_back, user));
     }
 }
 
@@ -113,8 +133,8 @@ fn follow(file: &Path, base: &Path, hops: usize) -> Vec<AbsPath> {
     let mut out = Vec::new();
     for spelling in [as_git, trim_end(as_git, b" \t\r\n"), first_line.trim_ascii()] {
         let Some(name) = os_string(spelling).filter(|name| !name.is_empty()) else { continue };
-        let Ok(target) = resolve(&base.join(name)) else { continue };
-        if target.as_path().is_dir() {
+        let Some(LinkTarget { path: target, found }) = leads_to(&base.join(name)) else { continue };
+        if matches!(found, None | Some(FileKind::Directory)) {
             out.push(target);
         } else {
             let base = target.parent().unwrap_or_else(AbsPath::root);
@@ -126,18 +146,15 @@ fn follow(file: &Path, base: &Path, hops: usize) -> Vec<AbsPath> {
     out
 }
 
-fn facts(
-    entry: &AbsPath,
-    entry_kind: FileKind,
-    git_dir: &AbsPath,
-    linked_back: bool,
-    home: Option<&AbsPath>,
-) -> GitFacts {
+fn facts(entry: &AbsPath, entry_kind: FileKind, git_dir: &AbsPath, linked_back: bool, user: &UserConfig) -> GitFacts {
     let git_dir = resolve(git_dir.as_path()).unwrap_or_else(|_| git_dir.clone());
     let common_dir = read_bounded(&git_dir.as_path().join("commondir"))
         .and_then(|text| os_string(trim_end(&text, b"\r\n")))
-        .and_then(|name| resolve(&git_dir.as_path().join(name)).ok())
-        .unwrap_or_else(|| git_dir.clone());
+        .and_then(|name| leads_to(&git_dir.as_path().join(name)))
+        .map_or_else(|| git_dir.clone(), |target| target.path);
+    let mut missing = vec![git_dir.clone(), common_dir.clone()];
+    missing.retain(|dir| matches!(dir.as_path().symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound));
+    missing.dedup();
     let mut present: Vec<(OsText, FileKind)> = std::fs::read_dir(git_dir.as_path())
         .into_iter()
         .flatten()
@@ -150,11 +167,12 @@ fn facts(
     GitFacts {
         entry: entry.clone(),
         entry_kind,
-        configured: configured(&git_dir, &common_dir, &work_tree, home),
+        configured: configured(&git_dir, &common_dir, &work_tree, user),
         git_dir,
         common_dir,
         present,
         linked_back,
+        missing,
     }
 }
 
@@ -175,12 +193,7 @@ fn work_tree_of(git_dir: &AbsPath) -> Option<AbsPath> {
 }
 
 /// The submodules that `.gitmodules` and the Git directory's `modules` know, by their `.git` entries.
-fn submodules(
-    root: &AbsPath,
-    home: Option<&AbsPath>,
-    found: &mut Vec<GitFacts>,
-    seen: &mut BTreeSet<(AbsPath, AbsPath)>,
-) {
+fn submodules(root: &AbsPath, user: &UserConfig, found: &mut Vec<GitFacts>, seen: &mut BTreeSet<(AbsPath, AbsPath)>) {
     let mut trees: Vec<AbsPath> = vec![root.clone()];
     let mut known: BTreeSet<AbsPath> = trees.iter().cloned().collect();
     let mut modules: Vec<PathBuf> = found.iter().map(|git| git.common_dir.as_path().join("modules")).collect();
@@ -211,7 +224,7 @@ fn submodules(
             && tree.is_within(root)
             && let Ok(entry) = tree.join(".git")
         {
-            entry_facts(&entry, home, found, seen);
+            entry_facts(&entry, user, found, seen);
         }
         for entry in read_config(&tree.as_path().join(".gitmodules")) {
             if trees.len() > MAX_SUBMODULES {
@@ -230,12 +243,7 @@ fn submodules(
 }
 
 /// The linked worktrees below `root` of the repositories found, by their `.git` entries.
-fn worktrees(
-    root: &AbsPath,
-    home: Option<&AbsPath>,
-    found: &mut Vec<GitFacts>,
-    seen: &mut BTreeSet<(AbsPath, AbsPath)>,
-) {
+fn worktrees(root: &AbsPath, user: &UserConfig, found: &mut Vec<GitFacts>, seen: &mut BTreeSet<(AbsPath, AbsPath)>) {
     let lists: BTreeSet<PathBuf> = found.iter().map(|git| git.common_dir.as_path().join("worktrees")).collect();
     let dirs = lists.iter().flat_map(|list| std::fs::read_dir(list).into_iter().flatten().flatten());
     for dir in dirs.take(MAX_WORKTREES) {
@@ -246,7 +254,7 @@ fn worktrees(
             && entry.is_within(root)
             && entry.file_name().is_some_and(|name| name == ".git")
         {
-            entry_facts(&entry, home, found, seen);
+            entry_facts(&entry, user, found, seen);
         }
     }
 }
@@ -256,15 +264,15 @@ fn configured(
     git_dir: &AbsPath,
     common: &AbsPath,
     work_tree: &AbsPath,
-    home: Option<&AbsPath>,
-) -> Vec<(String, AbsPath)> {
+    user: &UserConfig,
+) -> Vec<(String, LinkTarget)> {
     let mut files = vec![common.as_path().join("config"), git_dir.as_path().join("config.worktree")];
     files.push(PathBuf::from("/etc/gitconfig"));
-    if let Some(home) = home {
-        files.push(home.as_path().join(".gitconfig"));
-        files.push(home.as_path().join(".config/git/config"));
-    }
     let mut out = BTreeSet::new();
+    for (name, file) in &user.files {
+        out.extend(name.zip(leads_to(file)).map(|(name, place)| (name.to_owned(), place)));
+        files.push(file.clone());
+    }
     let mut next = 0;
     while let Some(file) = files.get(next).cloned() {
         next += 1;
@@ -273,12 +281,12 @@ fn configured(
                 Some(_) => file.parent().unwrap_or(Path::new("/")),
                 None => work_tree.as_path(),
             };
-            for path in places(&entry, base, home) {
+            for place in places(&entry, base, user) {
                 if entry.include().is_some() && files.len() < 16 {
-                    files.push(path.as_path().to_path_buf());
+                    files.push(place.path.as_path().to_path_buf());
                 }
-                if !path.is_within(common) && !path.is_within(git_dir) {
-                    out.insert((entry.key(), path));
+                if !place.path.is_within(common) && !place.path.is_within(git_dir) {
+                    out.insert((entry.key(), place));
                 }
             }
         }
@@ -288,18 +296,10 @@ fn configured(
 
 /// The keys of the configuration that git would read for the repository around `cwd` which would make `subcommand` run a
 /// program or fetch. None: something couldn't be looked at, so nothing is known.
-pub(crate) fn git_runs(
-    cwd: &AbsPath,
-    home: Option<&AbsPath>,
-    places: &[AbsPath],
-    subcommand: &str,
-) -> Option<Vec<String>> {
+pub(crate) fn git_runs(cwd: &AbsPath, user: &UserConfig, places: &[AbsPath], subcommand: &str) -> Option<Vec<String>> {
     let mut files = vec![(PathBuf::from("/etc/gitconfig"), Layer::System)];
-    if let Some(home) = home {
-        files.push((home.as_path().join(".config/git/config"), Layer::User));
-        files.push((home.as_path().join(".gitconfig"), Layer::User));
-    }
-    for git in of_root(cwd, true, home) {
+    files.extend(user.files.iter().map(|(_, file)| (file.clone(), Layer::User)));
+    for git in of_root(cwd, true, user) {
         files.push((git.common_dir.as_path().join("config"), Layer::Project));
         files.push((git.git_dir.as_path().join("config.worktree"), Layer::Project));
     }
@@ -322,7 +322,7 @@ pub(crate) fn git_runs(
             if let Some(include) = entry.include() {
                 let base = file.parent().unwrap_or(Path::new("/"));
                 files.push((
-                    match (include.strip_prefix("~/"), home) {
+                    match (include.strip_prefix("~/"), &user.home) {
                         (Some(rest), Some(home)) => home.as_path().join(rest),
                         _ => base.join(include),
                     },
@@ -345,14 +345,14 @@ pub(crate) fn git_runs(
 }
 
 /// The files and directories that an entry has git read or run.
-fn places(entry: &ConfigEntry, base: &Path, home: Option<&AbsPath>) -> Vec<AbsPath> {
+fn places(entry: &ConfigEntry, base: &Path, user: &UserConfig) -> Vec<LinkTarget> {
     let at = |word: &str| {
-        let path = match (word.strip_prefix("~/"), home) {
+        let path = match (word.strip_prefix("~/"), &user.home) {
             (Some(rest), Some(home)) => home.as_path().join(rest),
             _ => base.join(word),
         };
         // What doesn't exist yet can come into being, so its name counts as well.
-        resolve(&path).ok().or_else(|| AbsPath::lexical(&path).ok())
+        leads_to(&path)
     };
     let includes = entry.include().is_some();
     if !includes && !names_programs(entry) {
@@ -371,11 +371,20 @@ fn places(entry: &ConfigEntry, base: &Path, home: Option<&AbsPath>) -> Vec<AbsPa
             continue;
         }
         let named = at_word == 0 || word.starts_with("./") || word.starts_with("../");
-        found.extend(
-            at(word).filter(|path| if named { !base.starts_with(path.as_path()) } else { path.as_path().is_file() }),
-        );
+        found.extend(at(word).filter(|place| match place.found {
+            // A script may only be missing for now; not all that has a slash is one.
+            None => named || looks_like_script(word),
+            Some(_) if named => !base.starts_with(place.path.as_path()),
+            Some(kind) => kind == FileKind::File,
+        }));
     }
     found
+}
+
+/// Whether a word of a command line that names nothing yet could be a script's name.
+fn looks_like_script(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or(word);
+    !word.starts_with('-') && !word.contains(['$', '%', '*']) && name.trim_start_matches('.').contains('.')
 }
 
 /// The entries of a configuration file, as far as git would read them.

@@ -1,7 +1,7 @@
 //! Looks for names below a root: one by one, but for those that a look into the root itself has ruled out.
 
 use super::listing::Listing;
-use super::{kind, resolve};
+use super::{kind, leads_to};
 use ringfence_model::facts::{FileKind, NameFacts};
 use ringfence_model::{AbsPath, OsText};
 use std::collections::HashMap;
@@ -29,11 +29,10 @@ impl<'root> Look<'root> {
             let last = parts.peek().is_none();
             match self.kind(&on_the_way) {
                 Some(FileKind::Symlink) => {
-                    let target = self.root.join(&on_the_way).ok().and_then(|path| resolve(path.as_path()).ok());
                     // A directory that holds the name may be reached through a link: both the link and what it leads to
                     // count.
-                    let target =
-                        if last { target } else { target.and_then(|dir| dir.join(parts.collect::<PathBuf>()).ok()) };
+                    let whole = if last { on_the_way.clone() } else { on_the_way.join(parts.collect::<PathBuf>()) };
+                    let target = leads_to(&self.root.as_path().join(whole));
                     let name = OsText::new(on_the_way.as_os_str());
                     return NameFacts { name, found: Some(FileKind::Symlink), target };
                 }

@@ -12,14 +12,14 @@ pub mod program;
 pub(crate) use git::git_runs;
 
 use look::Look;
-use ringfence_model::facts::{FileId, FileKind, NameFacts, RootFacts};
+use ringfence_model::facts::{FileId, FileKind, LinkTarget, NameFacts, RootFacts};
 use ringfence_model::settings::RootRequest;
 use ringfence_model::{AbsPath, OsText, Settings, Sourced, WorldFacts};
 use ringfence_policy::protected;
 use ringfence_policy::roots::{Surroundings, requests};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What a start is given by its surroundings, before any setting is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +127,11 @@ impl Start {
         (self.cwd.clone(), false)
     }
 
+    /// Where the user's own configuration of git is.
+    pub(crate) fn user_git(&self) -> git::UserConfig {
+        git::UserConfig::of(self.home.as_ref(), |name| self.variable(name).map(OsStr::to_os_string))
+    }
+
     fn surroundings(&self) -> Surroundings {
         Surroundings {
             cwd: self.cwd.clone(),
@@ -196,7 +201,7 @@ fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request
     let mut facts: Vec<_> = names.iter().map(|name| look.for_name(Path::new(name.name.as_os_str()))).collect();
     facts.sort_by(|a: &NameFacts, b: &NameFacts| a.name.cmp(&b.name));
     facts.dedup();
-    let git = git::of_root(&path, path == around.cwd, start.home.as_ref());
+    let git = git::of_root(&path, path == around.cwd, &start.user_git());
     RootFacts { requested: request.path, resolved: Some((path, id)), names: facts, git }
 }
 
@@ -255,6 +260,44 @@ pub(crate) fn resolve_existing_part(path: &AbsPath) -> Result<AbsPath, StartErro
             Err(cause) => return Err(StartError::Resolve { path: path.as_path().to_path_buf(), cause }),
         }
     }
+}
+
+/// Links that are followed to what isn't there.
+const MAX_LINKS: usize = 40;
+
+/// Where `path` leads, links followed, also where nothing is yet. What is missing can be made later, so it is as good as
+/// there; if it goes up again by `..`, what it would go through counts, since that may become a link.
+pub(crate) fn leads_to(path: &Path) -> Option<LinkTarget> {
+    let mut at = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        if let Ok(path) = resolve(&at) {
+            let found = std::fs::symlink_metadata(path.as_path()).ok().map(|meta| kind(meta.file_type()));
+            return Some(LinkTarget { path, found });
+        }
+        let parts: Vec<Component<'_>> = at.components().collect();
+        let mut dir = PathBuf::new();
+        let mut next = None;
+        for (number, part) in parts.iter().enumerate() {
+            let rest = || parts.iter().skip(number + 1).collect::<PathBuf>();
+            let entry = dir.join(part);
+            match std::fs::symlink_metadata(&entry) {
+                Ok(meta) if meta.file_type().is_symlink() && real_path(&entry).is_err() => {
+                    next = Some(dir.join(std::fs::read_link(&entry).ok()?).join(rest()));
+                    break;
+                }
+                Ok(_) => dir = entry,
+                Err(_) => {
+                    let (real, rest) = (real_path(&dir).ok()?, rest());
+                    let goes_up = rest.components().any(|part| part == Component::ParentDir);
+                    let missing = real.join(part);
+                    let path = AbsPath::new(if goes_up { missing } else { missing.join(rest) }).ok()?;
+                    return Some(LinkTarget { path, found: None });
+                }
+            }
+        }
+        at = next?;
+    }
+    None
 }
 
 pub(crate) fn kind(kind: std::fs::FileType) -> FileKind {

@@ -71,7 +71,7 @@ impl Session {
                 .collect();
             gathered.path_writable = path_is_writable(path.as_deref(), &exec.cwd, &places);
             for subcommand in &inquiry.git {
-                let runs = facts::git_runs(&exec.cwd, self.start.home.as_ref(), &places, subcommand);
+                let runs = facts::git_runs(&exec.cwd, &self.start.user_git(), &places, subcommand);
                 // Of several the worst holds: one that couldn't be looked at, or all that was found.
                 gathered.git_runs = match (gathered.git_runs.take(), runs) {
                     (_, None) => None,

@@ -51,6 +51,15 @@ impl Hosts {
     }
 }
 
+/// What a refusal says: the error, and the cause that isn't in its sentence already.
+fn said(error: &AuthorizeError) -> String {
+    let text = error.to_string();
+    match std::error::Error::source(error).map(ToString::to_string) {
+        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
+        _ => text,
+    }
+}
+
 impl Session {
     /// Answers until there are no more questions. Each has a thread: one that a person thinks about holds up none that
     /// policy or an earlier answer decides, and the gate sees how many there are. The proxy bounds their number.
@@ -78,7 +87,7 @@ impl Session {
         let answer = match self.authorize_until(action, &[], &over) {
             Ok(authorization) => Answer::Kept(self.lasts(&authorization)),
             Err(error) => {
-                let said = error.to_string();
+                let said = said(&error);
                 match error {
                     AuthorizeError::Denied { .. } => drop(hosts.inner().declined.insert(target)),
                     AuthorizeError::Aborted { by } => {

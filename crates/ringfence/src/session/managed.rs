@@ -26,9 +26,14 @@ mod with_proxy {
     use ringfence_egress::event::Event;
     use ringfence_egress::standalone::Listen;
     use ringfence_model::action::Placement;
+    use ringfence_model::verdict::QuestionKind;
     use ringfence_model::{Denial, Origin};
+    use ringfence_policy::table::{self, Cell, Row};
     use std::sync::mpsc::{self, Receiver};
     use std::sync::{Mutex, PoisonError};
+
+    /// Events that are written together at most.
+    const TOGETHER: usize = 256;
 
     impl Session {
         /// Starts the proxy, runs the command behind it, and ends it with the command.
@@ -46,7 +51,7 @@ mod with_proxy {
                 rules: self.rules(),
                 granted: granted(authorization),
                 asker: Some(asker),
-                can_escalate: true,
+                can_escalate: self.can_escalate(),
                 events: Some(sender),
                 private: self.private_directory(),
             };
@@ -80,7 +85,7 @@ mod with_proxy {
             let hosts = Hosts::default();
             let answers = &hosts;
             std::thread::scope(|scope| {
-                scope.spawn(move || self.record_network(&authorization.id, events));
+                scope.spawn(move || self.record_network(&authorization.id, events, |_| {}));
                 scope.spawn(move || self.answer_questions(asked, answers, &|| stop.cancel()));
                 let performed = self.perform_wish(authorization, &wishes, flow);
                 // Ends the proxy, and with it both threads.
@@ -128,12 +133,7 @@ mod with_proxy {
             let answers = &hosts;
             let (end, ended) = mpsc::channel();
             std::thread::scope(|scope| {
-                scope.spawn(move || {
-                    for event in events {
-                        seen(&event);
-                        self.record(&[self.event(&id, journal(&event))]);
-                    }
-                });
+                scope.spawn(move || self.record_network(&id, events, seen));
                 scope.spawn(move || {
                     // Whoever waited for it is gone: it ends anyway.
                     self.answer_questions(asked, answers, &|| _ = end.send(()));
@@ -147,9 +147,20 @@ mod with_proxy {
             }
         }
 
-        fn record_network(&self, id: &str, events: Receiver<Event>) {
-            for event in events {
-                self.record(&[self.event(id, journal(&event))]);
+        /// Whether a run can be started with an escalation under this policy.
+        fn can_escalate(&self) -> bool {
+            let (mode, policy) = (self.settings().sandbox_mode.value, self.settings().approval_policy.value);
+            table::cell(mode, Row::Escalation, policy) != Cell::Refuse
+                && table::may_ask(policy, QuestionKind::Escalation)
+        }
+
+        /// Records events until there are no more: those that came while the last were written, together.
+        fn record_network(&self, id: &str, events: Receiver<Event>, seen: impl Fn(&Event)) {
+            while let Ok(first) = events.recv() {
+                let together = std::iter::once(first).chain(events.try_iter().take(TOGETHER - 1));
+                let together = together.inspect(|event| seen(event));
+                let lines: Vec<_> = together.map(|event| self.event(id, journal(&event))).collect();
+                self.record(&lines);
             }
         }
 

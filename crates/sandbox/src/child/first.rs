@@ -1,10 +1,10 @@
 //! Process 1 of a sandbox, the keeper of a prepared one, and the helper that makes the dear namespaces meanwhile.
 
-use super::SLICE_MS;
 use super::command::{release_command, start_command};
 use super::shared::{Shared, done, phase, word};
 use super::talk::{fail, say, wait_for};
 use super::watch::watch;
+use super::{SLICE_MS, streams};
 use crate::linux::ops::{Lenience, Op};
 use crate::linux::perform::{fill, perform, slot};
 use crate::run::Inlet;
@@ -112,6 +112,7 @@ fn enter(shared: &Shared) -> Result<(), Errno> {
 
 fn run(shared: &Shared, command: Option<i32>) -> i32 {
     wait_for(shared, phase::LAUNCH);
+    streams::reopen(shared);
     let command = command.unwrap_or_else(|| {
         shared.ready.store(done::YES, SeqCst);
         start_command(shared)

@@ -8,6 +8,7 @@ mod command;
 mod first;
 mod maker;
 mod shared;
+mod streams;
 mod talk;
 mod watch;
 
@@ -16,6 +17,7 @@ pub(crate) use maker::{Making, Maps, make_beside};
 pub(crate) use shared::{
     AtomicPointer, Launch, Rlimit, Ruleset, SHELL, Shared, Work, phase, pointers, stage, stage_name, word,
 };
+pub(crate) use streams::Reopen;
 
 /// How long one sleep on a futex lasts before everything is looked at again.
 const SLICE_MS: i64 = 1000;

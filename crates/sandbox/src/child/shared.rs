@@ -1,6 +1,7 @@
 //! What supervisor and the processes inside share while a sandbox is made: words, phases, and the records prepared for
 //! them beforehand.
 
+use super::streams::Reopen;
 use crate::linux::leftovers::Leftovers;
 use crate::linux::ops::{Program, Slot};
 use crate::linux::systems::Early;
@@ -25,6 +26,8 @@ pub(crate) mod word {
     pub(crate) const LISTENER: u32 = 6;
     /// What the proxy serves inside comes with this message: [`crate::run::Inlet`].
     pub(crate) const PROXY_SOCKET: u32 = 7;
+    /// A standard stream that was opened anew comes with this message: which.
+    pub(crate) const STREAM: u32 = 10;
     /// To process 1: pass this signal on.
     pub(crate) const SIGNAL: u32 = 16;
     /// To process 1: end everything now.
@@ -85,6 +88,8 @@ pub(crate) struct Launch {
     pub cwd: CString,
     /// What becomes 0, 1, 2: each its own number or above 2.
     pub stdio: [AtomicI32; 3],
+    /// Those of them that process 1 opens anew.
+    pub reopen: Vec<Reopen>,
     pub limits: Vec<Rlimit>,
     pub mask: signal::Mask,
     /// A process group of its own, and the terminal whose foreground it takes.

@@ -85,7 +85,7 @@ impl Prepared {
     pub fn spawn(&self, command: Command, broker: Option<Box<dyn BrokerFactory>>) -> Result<Running<'_>, StartError> {
         let began = Instant::now();
         let Some(keeper) = &self.keeper else { return self.sandbox.spawn(command, broker) };
-        let streams = Streams::open(&command, super::limits::output(self.plan()))?;
+        let streams = Streams::open(&command, self.plan())?;
         let group = self.sandbox.group()?;
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let (broker, filter) = match broker {
@@ -109,7 +109,7 @@ impl Prepared {
         let mask = signal::mask();
         let launch = Box::new(self.sandbox.launch(
             &command,
-            &streams.numbers,
+            &streams,
             self.ruleset.map(Ruleset::Made),
             terminal.as_ref(),
             mask,

@@ -2,6 +2,7 @@
 
 use super::ahead::{Ahead, Dumpable};
 use super::filter;
+use super::given::Given;
 use super::limits::{
     group::Group,
     relay::{Relay, Way},
@@ -94,7 +95,7 @@ impl Sandbox {
         };
         let terminal = (command.signals == Signals::Forward).then(Terminal::remember).flatten();
         let prepared = prepare::prepare(&self.plan, terminal.as_ref().and_then(Terminal::path))?;
-        let streams = Streams::open(&command, super::limits::output(&self.plan))?;
+        let streams = Streams::open(&command, &self.plan)?;
         let group = self.group()?;
         let (program, ruleset) = prepared.whole();
         let mut ruleset = ruleset.map(Ruleset::Made);
@@ -116,8 +117,7 @@ impl Sandbox {
         // The filter is made while process 1 mounts, and somebody to answer it while the command is set up.
         let filter = self.filter(broker.as_deref())?;
         let listener = broker.is_some();
-        let launch =
-            self.launch(&command, &streams.numbers, ruleset, terminal.as_ref(), first.mask(), filter, listener)?;
+        let launch = self.launch(&command, &streams, ruleset, terminal.as_ref(), first.mask(), filter, listener)?;
         if let (Some(group), Some(started)) = (&group, first.started()) {
             group.place(started.pid).map_err(|cause| self.ungrouped(cause))?;
         }
@@ -184,7 +184,7 @@ impl Sandbox {
     pub(super) fn launch(
         &self,
         command: &Command,
-        streams: &[i32; 3],
+        streams: &Streams,
         ruleset: Option<Ruleset>,
         terminal: Option<&Terminal>,
         mask: signal::Mask,
@@ -218,7 +218,8 @@ impl Sandbox {
             envp_pointers: child::pointers(&envp),
             envp,
             cwd: c_path(&plan.cwd)?,
-            stdio: streams.map(AtomicI32::new),
+            stdio: streams.numbers.map(AtomicI32::new),
+            reopen: streams.given.iter().map(|given| given.reopen.clone()).collect(),
             limits: super::limits::rlimits(plan),
             mask,
             own_group,
@@ -452,17 +453,20 @@ pub(super) struct Streams {
     pub relay: Option<Relay>,
     /// Some output goes to a terminal, past the count.
     pub uncounted: bool,
+    /// Files that are opened anew inside.
+    pub given: Vec<Given>,
 }
 
 impl Streams {
     /// Opens them. With a limit on output, what isn't a terminal is passed on by the supervisor.
-    pub(super) fn open(command: &Command, most: Option<u64>) -> Result<Self, StartError> {
+    pub(super) fn open(command: &Command, plan: &Plan) -> Result<Self, StartError> {
         let mut streams = Self::plain(command)?;
-        if let Some(most) = most {
+        if let Some(most) = super::limits::output(plan) {
             streams
                 .count(most)
                 .map_err(|cause| StartError::Supervisor { what: "pass the command's output on".to_owned(), cause })?;
         }
+        streams.given = super::given::of(plan.tier, &streams.numbers);
         Ok(streams)
     }
 
@@ -503,8 +507,14 @@ impl Streams {
     }
 
     fn plain(command: &Command) -> Result<Self, StartError> {
-        let mut streams =
-            Self { numbers: [0, 1, 2], theirs: Vec::new(), pipes: Pipes::default(), relay: None, uncounted: false };
+        let mut streams = Self {
+            numbers: [0, 1, 2],
+            theirs: Vec::new(),
+            pipes: Pipes::default(),
+            relay: None,
+            uncounted: false,
+            given: Vec::new(),
+        };
         let all = [&command.stdin, &command.stdout, &command.stderr];
         for (number, stream) in all.into_iter().enumerate() {
             let failed = |cause| StartError::Supervisor { what: "open the command's streams".to_owned(), cause };

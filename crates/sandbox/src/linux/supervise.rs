@@ -1,7 +1,9 @@
 //! Supervises: waits for the command, passes signals on, keeps the terminal, serves the broker, keeps the clock.
 
+use super::given::{self, Given};
 use super::limits::Watch;
 use super::limits::group::Group;
+use super::replaced::{self, Covered};
 use super::seam::{Broker, BrokerFactory, BrokerStart};
 use super::spawn::{Memory, Started, Streams, adopts, owned, supervisor};
 use super::terminal::Terminal;
@@ -79,6 +81,8 @@ pub struct Running<'p> {
     broker: Option<Box<dyn Broker>>,
     enforced: Vec<Enforced>,
     pipes: Pipes,
+    given: Vec<Given>,
+    covered: Vec<Covered>,
     inlets: Vec<(Inlet, OwnedFd)>,
     signals: Option<OwnedFd>,
     terminal: Option<Terminal>,
@@ -131,7 +135,7 @@ impl<'p> Running<'p> {
         terminal: Option<Terminal>,
     ) -> Result<Self, StartError> {
         let Parts { plan, started, broker, began, before, group } = parts;
-        let Streams { theirs, pipes, relay, uncounted, .. } = streams;
+        let Streams { theirs, pipes, relay, uncounted, given, .. } = streams;
         drop(theirs);
         let Started { memory, pid, pidfd, socket, mask } = started;
         let mut running = Self {
@@ -143,6 +147,8 @@ impl<'p> Running<'p> {
             broker: None,
             enforced: Vec::new(),
             pipes,
+            given,
+            covered: replaced::remember(plan),
             inlets: Vec::new(),
             signals: None,
             terminal,
@@ -200,6 +206,7 @@ impl<'p> Running<'p> {
                     (word::PROXY_SOCKET, Some(fd)) => {
                         self.inlets.extend(Inlet::from_word(value).map(|inlet| (inlet, fd)));
                     }
+                    (word::STREAM, Some(fd)) => given::keep(&mut self.given, value, fd),
                     (word::LISTENER, Some(listener)) => {
                         let Some(factory) = factory.take() else { continue };
                         let start = BrokerStart {
@@ -413,6 +420,8 @@ impl<'p> Running<'p> {
             }
         };
         self.pass_rest();
+        given::carry_back(&self.given);
+        replaced::mark(&self.covered, self.plan, &mut self.enforced);
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }

@@ -92,6 +92,24 @@ pub(crate) fn dup_above(fd: i32, least: i32) -> Result<i32> {
     unsafe { call(libc::SYS_fcntl, args) }.map(|fd| fd as i32)
 }
 
+/// `fcntl(2)` with `F_SETFL`.
+pub(crate) fn set_flags(fd: i32, flags: i32) -> Result<()> {
+    // SAFETY: plain integers; the caller owns the descriptor.
+    unsafe { call(libc::SYS_fcntl, [word(fd), word(libc::F_SETFL), word(flags), 0, 0, 0]) }.map(drop)
+}
+
+/// How far `fd` was read (`lseek(2)`).
+pub(crate) fn position(fd: i32) -> Result<usize> {
+    // SAFETY: plain integers.
+    unsafe { call(libc::SYS_lseek, [word(fd), 0, libc::SEEK_CUR as usize, 0, 0, 0]) }
+}
+
+/// Goes on reading `fd` from there.
+pub(crate) fn set_position(fd: i32, at: usize) -> Result<()> {
+    // SAFETY: plain integers.
+    unsafe { call(libc::SYS_lseek, [word(fd), at, libc::SEEK_SET as usize, 0, 0, 0]) }.map(drop)
+}
+
 /// `chdir(2)`.
 pub(crate) fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: `path` is a NUL-terminated string that outlives the call; the kernel only reads it.

@@ -48,6 +48,13 @@ fn fs_12_commits_work_and_what_runs_programs_stays() {
         "mv .git/info .git/rebase-b && echo x > .git/rebase-b/attributes && mv .git/rebase-b .git/info",
         "mkdir prepared && echo x > prepared/attributes && rm -rf .git/info && mv prepared .git/info",
         "rm -rf .git/info && mkdir /tmp/x$$ && echo x > /tmp/x$$/attributes; ln -s /tmp/x$$ .git/info",
+        // Outside, git appends to its logs and writes its references, wherever a link leads.
+        "ln -sf $OUT/keep .git/logs/HEAD && test -L .git/logs/HEAD",
+        "ln -s $OUT/keep .git/refs/heads/evil",
+        "ln -s $OUT .git/objects/zz",
+        "ln -s $OUT/keep l && mv l .git/logs/l",
+        "ln -sf $OUT/keep l; ln -P l .git/logs/l",
+        "mkdir -p p/d && ln -sf $OUT p/d/l && mv p/d .git/refs/heads/d",
         "mv .git/objects .git/rebase-o && mkdir -p .git/rebase-o/info && echo /x > .git/rebase-o/info/alternates && \
          mv .git/rebase-o .git/objects",
     ];

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(target_os = "linux")]
 
+mod detours;
 mod elsewhere;
 mod exhaustion;
 mod folding;
@@ -25,6 +26,7 @@ use ringfence_model::units::{ByteSize, Span};
 use ringfence_model::{AbsPath, Origin, OsText, SandboxMode, Sourced};
 use ringfence_sandbox::{Command, Options, Outcome, Sandbox, Stdio, compile};
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -399,11 +401,20 @@ fn backend(tier: Tier) -> Backend {
 
 /// Runs one line; its outcome and what it printed.
 fn run(wish: &Confinement, line: &str) -> Result<(Outcome, String), String> {
+    run_on(wish, line, Stdio::Null)
+}
+
+/// The same with this for standard input.
+fn run_with(wish: &Confinement, line: &str, input: impl Into<OwnedFd>) -> Result<(Outcome, String), String> {
+    run_on(wish, line, Stdio::Descriptor(input.into()))
+}
+
+fn run_on(wish: &Confinement, line: &str, input: Stdio) -> Result<(Outcome, String), String> {
     let facts = ringfence_sandbox::probe::quick_for(wish);
     let plan = compile(wish, &facts, &Options::default()).map_err(|error| error.to_string())?;
     let sandbox = Sandbox::new(plan).map_err(|error| error.to_string())?;
     let mut command = Command::new(["/bin/sh", "-c", line].map(OsText::new));
-    command.stdin = Stdio::Null;
+    command.stdin = input;
     command.stdout = Stdio::Piped;
     command.stderr = Stdio::Null;
     let mut running = sandbox.spawn(command, None).map_err(|error| {

@@ -251,3 +251,52 @@ fn where_the_kernel_holds_sockets_nothing_of_the_promise_is_left_to_the_broker()
         assert_eq!((left, held), (!kernel_holds(), kernel_holds()), "{tier}");
     }
 }
+
+/// A listed socket in the workspace, as one in `/tmp` would be: its name leads to no other socket that was made outside.
+#[test]
+fn ipc_01_nothing_takes_the_name_of_a_listed_socket() {
+    let world = World::new();
+    std::fs::create_dir_all(world.path("ws/run")).unwrap();
+    let wish = |backend| {
+        let mut wish = world.wish(backend);
+        let path = world.abs("ws/run/listed");
+        wish.unix_sockets = UnixSockets::Only(vec![Sourced::new(path, Origin::builtin("test"))]);
+        wish
+    };
+    let connect = "s.socket(s.AF_UNIX).connect";
+    let hostile = [
+        "os.unlink('run/listed'); os.symlink(out + '/sock', 'run/listed'); {connect}(out + '/sock')",
+        "os.rename('other', 'run/listed'); {connect}('run/listed')",
+        "os.unlink('run/listed'); os.link('other', 'run/listed'); {connect}('other')",
+        "os.unlink('run/listed'); d=os.open('other', os.O_PATH); c=ctypes.CDLL(None)\n\
+         assert c.linkat(-100, b'/proc/self/fd/%d' % d, -100, b'run/listed', 0x400)==0; {connect}('other')",
+        "assert ctypes.CDLL(None).renameat2(-100, b'other', -100, b'run/listed', 2)==0; {connect}('run/listed')",
+        "os.rename('run', 'old'); os.mkdir('run'); os.rename('other', 'run/listed'); {connect}('run/listed')",
+        "os.mkdir('new'); os.rename('other', 'new/listed'); os.rename('run', 'old'); os.rename('new', 'run')\n\
+         {connect}('run/listed')",
+        "os.rename('run', 'old'); os.symlink(out, 'run'); {connect}(out + '/listed')",
+        "os.unlink('run/listed'); os.rmdir('run'); os.symlink(out, 'run'); {connect}(out + '/listed')",
+    ];
+    let honest = [
+        "{connect}('run/listed')",
+        "os.unlink('run/listed'); l=s.socket(s.AF_UNIX); l.bind('run/listed'); l.listen(); {connect}('run/listed')",
+    ];
+    let _elsewhere = UnixListener::bind(world.path("out/listed")).unwrap();
+    for tier in tiers(wish, "ipc_01_nothing_takes_the_name_of_a_listed_socket") {
+        for (act, works) in hostile.iter().map(|act| (act, false)).chain(honest.iter().map(|act| (act, true))) {
+            for name in ["run", "old", "new"] {
+                let path = world.path("ws").join(name);
+                let _ = std::fs::remove_file(&path);
+                let _ = std::fs::remove_dir_all(&path);
+            }
+            let _ = std::fs::remove_file(world.path("ws/other"));
+            std::fs::create_dir_all(world.path("ws/run")).unwrap();
+            let _listed = UnixListener::bind(world.path("ws/run/listed")).unwrap();
+            let _other = UnixListener::bind(world.path("ws/other")).unwrap();
+            let act = act.replace("{connect}", connect);
+            let line = python(&world, &format!("import ctypes, os, socket as s, sys\nout=sys.argv[1]\n{act}\n"));
+            let (outcome, _) = run(&wish(backend(tier)), &line).unwrap();
+            assert_eq!(outcome.exit == Exit::Code(0), works, "{tier}: {act}");
+        }
+    }
+}

@@ -1,16 +1,26 @@
-//! Which sockets were made inside: unix sockets by the file they are bound to, internet ones by port.
+//! Which sockets were made inside: unix sockets by the file they are bound to, internet ones by their own number.
 //!
 //! A bound file is kept open as long as it is remembered, so that no other file can get its number.
 
 use super::place::file_id;
 use ringfence_model::facts::FileId;
 use rustix::fs::fstat;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
 /// Bound on remembered socket files: each holds a descriptor of ours.
 const KEPT: usize = 512;
+
+/// Bound on remembered internet sockets.
+const SOCKETS: usize = 4096;
+/// Bound on remembered pseudo-terminals: each holds a descriptor of ours.
+const TERMINALS: usize = 256;
+
+/// Whether a file still has a name.
+fn is_there(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|stat| stat.st_nlink > 0)
+}
 
 /// Sockets made inside.
 #[derive(Debug, Default)]
@@ -21,10 +31,10 @@ pub struct Inside {
 #[derive(Debug, Default)]
 struct Inner {
     files: HashMap<FileId, OwnedFd>,
-    ports: HashSet<u16>,
+    sockets: VecDeque<u64>,
     sources: HashSet<u16>,
     names: HashSet<Vec<u8>>,
-    terminals: HashSet<u32>,
+    terminals: HashMap<u32, OwnedFd>,
 }
 
 impl Inside {
@@ -34,7 +44,7 @@ impl Inside {
         let Ok(stat) = fstat(&file) else { return };
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.files.len() >= KEPT {
-            inner.files.retain(|_, file| fstat(&*file).is_ok_and(|stat| stat.st_nlink > 0));
+            inner.files.retain(|_, file| is_there(file));
         }
         if inner.files.len() < KEPT {
             inner.files.insert(file_id(&stat), file);
@@ -53,15 +63,23 @@ impl Inside {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).files.contains_key(&id)
     }
 
-    /// Remembers a port that was bound inside.
-    pub fn add_port(&self, port: u16) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).ports.insert(port);
+    /// Remembers an internet socket that was bound inside, by its number, which no other socket has. Of too many the oldest
+    /// is forgotten, and can't be reached any more.
+    pub fn add_socket(&self, number: u64) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.sockets.contains(&number) {
+            return;
+        }
+        if inner.sockets.len() >= SOCKETS {
+            inner.sockets.pop_front();
+        }
+        inner.sockets.push_back(number);
     }
 
-    /// Whether this port was bound inside.
+    /// Whether this socket was bound inside.
     #[must_use]
-    pub fn has_port(&self, port: u16) -> bool {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).ports.contains(&port)
+    pub fn has_socket(&self, number: u64) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).sockets.contains(&number)
     }
 
     /// Remembers a port that a connection or datagram was sent from.
@@ -69,11 +87,10 @@ impl Inside {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).sources.insert(port);
     }
 
-    /// Whether something inside sent or listens at this port.
+    /// Whether something inside sent from this port, or was bound to it.
     #[must_use]
     pub fn has_source(&self, port: u16) -> bool {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.sources.contains(&port) || inner.ports.contains(&port)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).sources.contains(&port)
     }
 
     /// Remembers an abstract name that was bound inside.
@@ -90,15 +107,22 @@ impl Inside {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).names.contains(name)
     }
 
-    /// Remembers a pseudo-terminal that was made inside. Its number comes round again only once it is closed, and whoever
-    /// gets it outside then is open to what could have opened it before.
-    pub fn add_terminal(&self, number: u32) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).terminals.insert(number);
+    /// Remembers a pseudo-terminal that was made inside, by its file, open as a path. Its number comes round again once it
+    /// is closed; that file doesn't. Of too many, those that are gone are forgotten; if none is, this one is.
+    pub fn add_terminal(&self, number: u32, file: OwnedFd) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.terminals.len() >= TERMINALS {
+            inner.terminals.retain(|_, file| is_there(file));
+        }
+        if inner.terminals.len() < TERMINALS {
+            inner.terminals.insert(number, file);
+        }
     }
 
     /// Whether this pseudo-terminal was made inside.
     #[must_use]
     pub fn has_terminal(&self, number: u32) -> bool {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).terminals.contains(&number)
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.terminals.get(&number).is_some_and(is_there)
     }
 }

@@ -53,7 +53,7 @@ impl Lists {
             let is_dir = path == Some(dir) || self.dirs.iter().any(|(known, at)| Some(*known) == id && *at == index);
             let may = match path {
                 _ if is_dir => self.may(only, parent, name, deed, source),
-                Some(path) => self.may_below(only, path),
+                Some(path) => self.may_below(only, path) && !brings_links(only, path, deed, source),
                 None => true,
             };
             if !may {
@@ -136,6 +136,30 @@ impl Lists {
         if made.len() < KEPT {
             made.insert(file_id(&stat), entry);
         }
+    }
+}
+
+/// Whether a symbolic link would come to lie below the listed directory `path` is in: git makes none there, and outside it
+/// would write to where one leads. A directory from elsewhere may hold some.
+fn brings_links(only: &OnlyNames, path: &[u8], deed: Deed, source: Option<(&Place, &[u8])>) -> bool {
+    let listed = only.dir.as_path().as_os_str().as_bytes();
+    if !is_below(path, listed) {
+        return false;
+    }
+    match deed {
+        Deed::Symlink => true,
+        Deed::Link | Deed::Arrive => source.is_none_or(|(place, name)| {
+            match statat(place.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::Symlink => true,
+                    FileType::Directory => !place.path().is_ok_and(|from| is_below(from, listed)),
+                    _ => false,
+                },
+                // The kernel says so itself.
+                Err(_) => false,
+            }
+        }),
+        _ => false,
     }
 }
 

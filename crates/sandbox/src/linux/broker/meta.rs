@@ -3,7 +3,7 @@
 
 use super::call::{At, Target, Times};
 use super::caller::errno;
-use super::place::path_of;
+use super::place::{is_memory, path_of};
 use super::plan::Holds;
 use super::reply::{Job, Reply};
 use super::rules::{Deed, Refusal};
@@ -60,16 +60,18 @@ fn look<'broker>(job: &Job<'broker, '_>, target: Target, operation: &str) -> Res
         return Ok(Looked::No(Reply::Later));
     }
     let path = path_of(job.shared.descriptors.as_fd(), entry.as_fd())?;
+    let stat = fstat(&entry)?;
     let rules = job.rules();
     let refusal = match &found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).err(),
-        // Pipes, sockets and anonymous memory have no path anybody could mean.
-        None if path.first() != Some(&b'/') || path.starts_with(b"/memfd:") => None,
+        None if is_memory(&path, &stat) => None,
         None if rules.plan.holds == Holds::Names => None,
-        None => rules.outside_path(&path, || false),
+        None => rules.forbids_nameless(&path),
     };
-    let stat = fstat(&entry)?;
-    let refusal = refusal.or_else(|| {
+    let refusal = refusal.or_else(|| rules.keeps_metadata(&path)).or_else(|| {
+        if job.is_foreign_memory(&path, &stat) {
+            return Some(rules.foreign_memory());
+        }
         // Where no mounts hold it, the path that the kernel gives for a descriptor has been judged.
         let judged = found.is_some() || rules.plan.holds == Holds::Everything;
         rules.is_protected_elsewhere(&stat, judged)

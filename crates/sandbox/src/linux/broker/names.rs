@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::place::path_of;
+use super::place::{file_id, path_of};
 
 /// The operation of `mkdir`.
 pub(super) const MAKE_DIR: &str = "create a directory";
@@ -95,7 +95,11 @@ fn make(
     if let Err(errno) = job.wear_umask() {
         return errno.into();
     }
-    job.answer(act(&found), operation, &found.parent, &found.name)
+    let done = act(&found);
+    if done.is_ok() {
+        job.remember_memory(&found.parent, &found.name);
+    }
+    job.answer(done, operation, &found.parent, &found.name)
 }
 
 fn refuse(job: &Job<'_, '_>, found: &Found<'_>, refusal: Refusal, operation: &str) -> Reply {
@@ -150,10 +154,17 @@ fn perform_link(job: &mut Job<'_, '_>, from: At, to: At, flags: i32) -> Result<R
             }
         }
         None => {
-            if let Some(refusal) = rules.is_protected_file(super::place::file_id(&stat)) {
+            let refusal = rules.forbids_nameless(&path).or_else(|| rules.is_protected_file(file_id(&stat)));
+            if let Some(refusal) = refusal {
                 return Ok(job.refuse(refusal, "link", &path));
             }
         }
+    }
+    if job.is_foreign_memory(&path, &stat) {
+        return Ok(job.refuse(rules.foreign_memory(), "link", &path));
+    }
+    if let Some(refusal) = rules.is_listed_name(&target.parent, &target.name) {
+        return Ok(refuse(job, &target, refusal, "link"));
     }
     let arriving = found.map(|found| (&found.parent, found.name.as_slice()));
     let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
@@ -237,8 +248,7 @@ fn foreign_memory(job: &Job<'_, '_>, found: &Found<'_>) -> Option<Reply> {
         return None;
     }
     let stat = rustix::fs::statat(found.parent.fd(), name(found), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let ours = job.shared.inside.has_file(super::place::file_id(&stat));
-    (!ours).then(|| job.refuse(rules.foreign_memory(), "remove", &path))
+    job.is_foreign_memory(&path, &stat).then(|| job.refuse(rules.foreign_memory(), "remove", &path))
 }
 
 /// Why `source` must not be called `target`.

@@ -8,8 +8,10 @@ use super::reply::Job;
 use super::rules::Refusal;
 use super::shared::Shared;
 use super::socket::family;
+use super::tables::{self, Whose};
 use crate::sys::address as socket;
 use ringfence_model::{DenialKind, Origin, Voucher};
+use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -73,36 +75,19 @@ pub(super) fn judge(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8], way: Way
     if way == Way::Connect && is_proxy(loopback, target) && sockopt::socket_type(taken)? == SocketType::STREAM {
         return Ok(None);
     }
-    let known = loopback.every_port.value || job.shared.inside.has_port(target.port());
-    // A port of loopback that nobody has: whoever waits for a server of its own tries again for this very error.
-    if !known
-        && way == Way::Connect
-        && is_loopback(target.ip())
-        && sockopt::socket_type(taken)? == SocketType::STREAM
-        && !listens(target.port())
-    {
-        return Err(Errno::CONNREFUSED);
+    if !is_loopback(target.ip()) {
+        return Ok(Some(refusal(loopback)));
     }
-    Ok((!is_loopback(target.ip()) || !known).then(|| refusal(loopback)))
-}
-
-/// Whether anybody on this machine listens at this TCP port; where that can't be told, somebody may.
-fn listens(port: u16) -> bool {
-    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-    tables.iter().any(|table| match std::fs::read_to_string(table) {
-        Ok(text) => lists(&text, port),
-        // Without version 6 there is no such table.
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound || *table == "/proc/self/net/tcp",
-    })
-}
-
-/// Whether a table of sockets has one that listens at this port.
-fn lists(text: &str, port: u16) -> bool {
-    text.lines().skip(1).any(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let own = fields.next().and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
-        fields.nth(1) == Some("0A") && own.and_then(|own| u16::from_str_radix(own, 16).ok()) == Some(port)
-    })
+    if loopback.every_port.value {
+        return Ok(None);
+    }
+    let stream = sockopt::socket_type(taken)? == SocketType::STREAM;
+    match tables::whose(&job.shared.inside, target, stream) {
+        Whose::Inside => Ok(None),
+        // Whoever waits for a server of its own tries again for this very error.
+        Whose::Nobodys if stream && way == Way::Connect => Err(Errno::CONNREFUSED),
+        Whose::Nobodys | Whose::Outside => Ok(Some(refusal(loopback))),
+    }
 }
 
 /// Whether the proxy listens at this address: this very one, or as a socket of both kinds writes it, no other of loopback.
@@ -149,9 +134,12 @@ pub(super) fn bind(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result
         return Err(Errno::ADDRNOTAVAIL);
     }
     let mut address = address.to_vec();
-    if target.ip().is_unspecified() {
+    if target.ip().to_canonical().is_unspecified() {
         let (at, bytes): (usize, Vec<u8>) = match target.ip() {
             IpAddr::V4(_) => (4, Ipv4Addr::LOCALHOST.octets().to_vec()),
+            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+                (8, Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets().to_vec())
+            }
             IpAddr::V6(_) => (8, Ipv6Addr::LOCALHOST.octets().to_vec()),
         };
         if let Some(place) = address.get_mut(at..at + bytes.len()) {
@@ -161,9 +149,8 @@ pub(super) fn bind(job: &Job<'_, '_>, taken: &OwnedFd, address: &[u8]) -> Result
     // Sharing a port would mean taking clients of a service outside.
     let _ = sockopt::set_socket_reuseport(taken, false);
     plain(&address)?;
-    if let Some(bound) = local(taken) {
-        job.shared.inside.add_port(bound.port());
-    }
+    remember_source(job.shared, taken);
+    remember_socket(job.shared, taken);
     Ok(())
 }
 
@@ -187,20 +174,32 @@ pub(super) fn bind_if_not(job: &Job<'_, '_>, taken: &OwnedFd) -> Result<(), Errn
     bind(job, taken, &encode(address))
 }
 
-/// As [`bind_if_not`], for a connection to `target`, whose source must be of the same kind.
-pub(super) fn bind_source(job: &Job<'_, '_>, taken: &OwnedFd, target: &[u8]) {
-    let Some(target) = parse(target).filter(|_| job.rules().plan.loopback.is_some()) else { return };
+/// As [`bind_if_not`], for a connection or message to `target`, whose source must be of the same kind. From a source on
+/// loopback the kernel sends nothing by any other interface, and lets nothing in.
+pub(super) fn bind_source(job: &Job<'_, '_>, taken: &OwnedFd, target: &[u8]) -> Result<(), Errno> {
+    let Some(target) = parse(target).filter(|_| job.rules().plan.loopback.is_some()) else { return Ok(()) };
     if local(taken).is_some_and(|bound| bound.port() != 0) {
-        return remember_source(job.shared, taken);
+        remember_source(job.shared, taken);
+        return Ok(());
     }
     let source = match target.ip() {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     };
-    // If it can't be bound the connection still works, and is dropped when it is accepted.
-    if socket::bind(taken.as_fd(), &encode(SocketAddr::new(source, 0))).is_ok() {
-        remember_source(job.shared, taken);
+    socket::bind(taken.as_fd(), &encode(SocketAddr::new(source, 0))).map_err(|error| errno(&error))?;
+    remember_source(job.shared, taken);
+    // Whom a datagram comes from may be answered.
+    if sockopt::socket_type(taken)? == SocketType::DGRAM {
+        remember_socket(job.shared, taken);
+    }
+    Ok(())
+}
+
+/// Remembers that this socket can be reached.
+fn remember_socket(shared: &Shared, taken: &OwnedFd) {
+    if let Ok(stat) = fstat(taken) {
+        shared.inside.add_socket(stat.st_ino);
     }
 }
 
@@ -242,19 +241,6 @@ pub(super) fn remember_source(shared: &Shared, taken: &OwnedFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_listens_is_read_off_the_table() {
-        let table = "  sl  local_address rem_address   st tx_queue\n   \
-                     0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00\n   \
-                     1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00\n";
-        assert!(lists(table, 0x1f90) && !lists(table, 0x1f91) && !lists(table, 0));
-        let server = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let port = server.local_addr().expect("its address").port();
-        assert!(listens(port));
-        drop(server);
-        assert!(!listens(port));
-    }
 
     #[test]
     fn loopback_is_known_in_every_spelling() {

@@ -1,13 +1,13 @@
 //! Opens: performed for the caller, which gets the descriptor.
 
 use super::call::At;
-use super::place::{file_id, path_of};
+use super::place::{file_id, is_memory, path_of};
 use super::plan::Holds;
+use super::procfs::{is_foreign_process, is_own_process};
 use super::reply::{Job, Reply};
-use super::rules::{Answer, Deed};
+use super::rules::{Answer, Deed, is_below};
 use super::walk::{self, Found, Named};
 use super::{terminal, wait};
-use ringfence_model::facts::FileId;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatVfsMountFlags, fstat, fstatvfs, openat, openat2, statat,
     unlinkat,
@@ -264,10 +264,10 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
     if let Some(refusal) = rules.denied_read(&path) {
         return Ok(job.refuse(refusal, "open", &path));
     }
-    if is_foreign_process(job, &entry, &stat, &path)? {
+    if is_foreign_process(job, &entry, &stat, &path, wish.writes())? {
         return Err(Errno::ACCESS);
     }
-    if rules.is_shared_memory(&path) && !job.shared.inside.has_file(file_id(&stat)) {
+    if job.is_foreign_memory(&path, &stat) {
         return Ok(job.refuse(rules.foreign_memory(), "open", &path));
     }
     if wish.writes()
@@ -292,6 +292,15 @@ fn open_existing(job: &mut Job<'_, '_>, found: Option<&Found<'_>>, entry: OwnedF
         // A session's first terminal becomes its own by being opened by itself. The caller's own Landlock rules let it
         // write to nothing but devices and the like, whatever its path says by then.
         return Ok(Reply::GoOn);
+    }
+    if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice)
+        && rules.plan.holds == Holds::Names
+        && wish.writes()
+        && !is_below(&path, b"/dev")
+    {
+        // Nor does it stop writing to a device, which Landlock does where we don't open it.
+        job.note_mount("open for writing", &path, || false);
+        return Err(Errno::ACCESS);
     }
     if kind == FileType::Fifo {
         let read_only = fstatvfs(&entry)?.f_flag.contains(StatVfsMountFlags::RDONLY);
@@ -328,47 +337,12 @@ fn judge_write(job: &Job<'_, '_>, found: Option<&Found<'_>>, path: &[u8], stat: 
     }
     let verdict = match found {
         Some(found) => rules.judge(&found.parent, &found.name, Deed::Write, None).map(|_| ()),
-        // Pipes and the like have no path, and are no files of anybody's.
-        None if path.first() != Some(&b'/') => Ok(()),
-        None if rules.plan.holds == Holds::Everything => rules.outside_path(path, || false).map_or(Ok(()), Err),
-        None => rules.unlisted(path).map_or(Ok(()), Err),
+        None if is_memory(path, stat) => Ok(()),
+        None => rules.forbids_nameless(path).map_or(Ok(()), Err),
     };
     if let Err(refusal) = verdict {
         return Some(job.refuse(refusal, "open for writing", path));
     }
     let refusal = rules.is_protected_elsewhere(stat, found.is_some())?;
     Some(job.refuse(refusal, "open for writing", path))
-}
-
-/// Whether this is an entry of the caller's own under our `/proc`: what it may write there, the kernel says.
-fn is_own_process(job: &Job<'_, '_>, stat: &Stat, path: &[u8]) -> bool {
-    file_id(stat).device == job.shared.proc_device
-        && walk::proc_owner(path).is_some_and(|owner| {
-            // The memory of others is the kernel's to judge: it lets a debugger into its own children, and nobody further.
-            path.ends_with(b"/mem")
-                || owner == job.caller.thread
-                || job.caller.status().is_ok_and(|status| owner == status.process)
-        })
-}
-
-/// Whether this is in the directory of a process that the caller must not look into through us. A thread may look into its
-/// own process, whatever rules bind it: so not into the supervisor. Where no Landlock rules bind us, the kernel would keep
-/// the caller from others outside, and not us: by whichever mount of a process file system, it is let into those inside.
-fn is_foreign_process(job: &Job<'_, '_>, entry: &OwnedFd, stat: &Stat, path: &[u8]) -> Result<bool, Errno> {
-    let FileId { device, .. } = file_id(stat);
-    let bound = job.rules().plan.holds == Holds::Everything;
-    if device != job.shared.proc_device {
-        if bound || !walk::has_number(path) || !walk::is_on_proc(entry.as_fd())? {
-            return Ok(false);
-        }
-        // Its own shows those inside alone.
-        return Ok(!job.caller.has_for_proc(device));
-    }
-    let Some(owner) = walk::proc_owner(path) else {
-        // What is mounted under another name doesn't tell.
-        return Ok(!walk::has_proc(path) && walk::has_number(path));
-    };
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let ours = openat(&job.shared.proc, format!("self/task/{owner}"), flags, Mode::empty()).is_ok();
-    Ok(ours || !(bound || job.caller.sees(owner)))
 }

@@ -18,6 +18,11 @@ pub fn path_of(descriptors: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<Vec<u8
     Ok(readlinkat(descriptors, fd.as_raw_fd().to_string(), Vec::with_capacity(256))?.into_bytes())
 }
 
+/// Whether this is memory that has no name anywhere (`memfd_create`), by the path that the kernel gives for it.
+pub fn is_memory(path: &[u8], stat: &rustix::fs::Stat) -> bool {
+    path.starts_with(b"/memfd:") && stat.st_nlink == 0
+}
+
 /// A directory, open as a path.
 pub struct Place<'broker> {
     dir: OwnedFd,

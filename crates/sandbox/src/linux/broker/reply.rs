@@ -2,11 +2,16 @@
 
 use super::caller::{Caller, Memory};
 use super::names::MAKE_DIR;
-use super::place::Place;
-use super::rules::{BROAD_ROOTS, Refusal, Rules};
+use super::place::{Place, file_id};
+use super::plan::Holds;
+use super::rules::{BROAD_ROOTS, Refusal, Rules, open_any_at};
 use super::shared::Shared;
+use ringfence_model::text::{escape_bytes, shell_word};
+use rustix::fs::Stat;
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 /// The answer to a call.
@@ -68,7 +73,7 @@ impl<'broker> Job<'broker, '_> {
     /// Records a refusal. Where a directory would be made in one that is too broad to grant, granting that directory is less.
     fn record(&self, mut refusal: Refusal, operation: &str, target: &[u8]) {
         if operation == MAKE_DIR && refusal.allow_with.iter().any(|grant| grant.starts_with(BROAD_ROOTS)) {
-            let shown = ringfence_model::text::escape_bytes(target);
+            let shown = shell_word(&escape_bytes(target));
             refusal.allow_with.insert(0, format!("--add-dir {shown}, once it is there"));
         }
         self.shared.record.add(refusal, operation, target);
@@ -99,6 +104,21 @@ impl<'broker> Job<'broker, '_> {
         let Some(refusal) = self.rules().held_by_mounts(path, folds) else { return false };
         self.record(refusal, operation, path);
         true
+    }
+
+    /// Whether this is shared memory, where everybody has the same, that was made outside.
+    pub fn is_foreign_memory(&self, path: &[u8], stat: &Stat) -> bool {
+        self.rules().is_shared_memory(path) && !self.shared.inside.has_file(file_id(stat))
+    }
+
+    /// Remembers what was just made in `place`, if that is shared memory.
+    pub fn remember_memory(&self, place: &Place, name: &[u8]) {
+        if self.rules().plan.holds == Holds::Everything
+            && place.path_to(name).is_ok_and(|path| self.rules().is_shared_memory(&path))
+            && let Ok(entry) = open_any_at(place.fd(), OsStr::from_bytes(name))
+        {
+            self.shared.inside.add_file(entry);
+        }
     }
 
     /// Makes this thread create files as the caller's umask says, and says which that is.

@@ -10,6 +10,7 @@ use super::place::{Place, file_id};
 use super::plan::{self, BrokerPlan, Holds};
 use ringfence_model::confinement::{DeniedRead, Protected, WritableRoot};
 use ringfence_model::facts::FileId;
+use ringfence_model::text::{escape_bytes, shell_word};
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
@@ -66,6 +67,8 @@ struct Held {
     names: Vec<CString>,
     /// Index into the plan's list.
     protected: usize,
+    /// It is a listed socket: the index is one into that list.
+    socket: bool,
 }
 
 /// `protected` as names below each root that it lies in.
@@ -73,7 +76,7 @@ fn held_below(roots: &[WritableRoot], protected: &Protected, index: usize) -> Ve
     let below = roots.iter().enumerate().filter_map(|(root, opened)| {
         let rest = protected.path.below(&opened.path)?;
         let names: Vec<CString> = rest.iter().filter_map(|name| CString::new(name.as_bytes()).ok()).collect();
-        (!names.is_empty()).then_some(Held { root, names, protected: index })
+        (!names.is_empty()).then_some(Held { root, names, protected: index, socket: false })
     });
     below.collect()
 }
@@ -82,6 +85,9 @@ struct Root {
     dir: OwnedFd,
     path: Vec<u8>,
 }
+
+/// What the kernel adds to the path of what was removed.
+const REMOVED: &[u8] = b" (deleted)";
 
 /// Shared memory of POSIX.
 const SHARED_MEMORY: &[u8] = b"/dev/shm";
@@ -99,6 +105,8 @@ pub struct Rules {
     pinned: Vec<(FileId, Vec<u8>)>,
     pinned_names: Vec<Vec<u8>>,
     lists: Lists,
+    /// Unix sockets made outside that may be reached.
+    listed: Vec<Protected>,
     denied: Denied,
     order: RwLock<()>,
     /// Protected paths as a file system that folds names compares them.
@@ -137,6 +145,7 @@ impl Rules {
             pinned: Vec::new(),
             pinned_names: Vec::new(),
             lists: Lists::open(&plan.only),
+            listed: super::listed::resolve(&plan.unix),
             denied: Denied::new(plan.denied.clone()),
             order: RwLock::new(()),
             folded: OnceLock::new(),
@@ -153,6 +162,12 @@ impl Rules {
         rules.pin()?;
         for index in 0..rules.plan.protected.len() {
             rules.hold(index);
+        }
+        for index in 0..rules.listed.len() {
+            let Some(listed) = rules.listed.get(index) else { continue };
+            let below = held_below(&rules.plan.roots, listed, index).into_iter();
+            let below = below.map(|held| Held { socket: true, ..held }).collect();
+            rules.hold_names(below);
         }
         for (index, watched) in rules.plan.watched.iter().enumerate() {
             rules.watched.extend(held_below(&rules.plan.roots, watched, index).into_iter().next());
@@ -191,7 +206,12 @@ impl Rules {
 
     fn hold(&mut self, index: usize) {
         let Some(protected) = self.plan.protected.get(index) else { return };
-        for held in held_below(&self.plan.roots, protected, index) {
+        let below = held_below(&self.plan.roots, protected, index);
+        self.hold_names(below);
+    }
+
+    fn hold_names(&mut self, below: Vec<Held>) {
+        for held in below {
             for (depth, name) in held.names.iter().enumerate() {
                 self.names.entry(fold(name.as_bytes())).or_default().push((self.held.len(), depth));
             }
@@ -283,8 +303,12 @@ impl Rules {
             if self.chain_id(held, *depth) != Some(parent_id) {
                 continue;
             }
-            let Some(protected) = self.plan.protected.get(held.protected) else { continue };
+            let list = if held.socket { &self.listed } else { &self.plan.protected };
+            let Some(protected) = list.get(held.protected) else { continue };
             if depth + 1 == held.names.len() {
+                if held.socket && super::listed::may(deed) {
+                    continue;
+                }
                 let there = statat(parent.fd(), OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
                 let makes = matches!(deed, Deed::Make | Deed::MakeDir | Deed::Symlink | Deed::Link);
                 if makes && there {
@@ -298,6 +322,20 @@ impl Rules {
             self.judge_chain(held, *depth, deed, source).map_err(|()| protected_path(protected))?;
         }
         Ok(Answer::Go)
+    }
+
+    /// Unix sockets made outside that may be reached.
+    pub(super) fn listed(&self) -> &[Protected] {
+        &self.listed
+    }
+
+    /// The listed socket of this name.
+    pub(super) fn listed_at(&self, parent: &Place, name: &[u8]) -> Option<&Protected> {
+        let id = parent.id().ok()?;
+        let all = self.held.iter().filter(|held| held.socket);
+        let mut same = all.filter(|held| held.names.last().is_some_and(|last| fold(last.as_bytes()) == fold(name)));
+        let held = same.find(|held| self.chain_id(held, held.names.len() - 1) == Some(id))?;
+        self.listed.get(held.protected)
     }
 
     /// The directory at `depth` of a protected path: where its name number `depth` would be.
@@ -379,6 +417,18 @@ impl Rules {
         self.outside_lists(&path, || parent.folds_names())
     }
 
+    /// Why what is reached by a descriptor, and not by a name, must not be written or get a further name: `path` is what the
+    /// kernel gives for it.
+    #[must_use]
+    pub fn forbids_nameless(&self, path: &[u8]) -> Option<Refusal> {
+        match self.plan.holds {
+            // Pipes and the like have no path, and are no files of anybody's.
+            _ if path.first() != Some(&b'/') => None,
+            Holds::Everything => self.outside_path(path, || false),
+            Holds::Names => self.unlisted(path),
+        }
+    }
+
     /// Why mounts let nobody write `path`, where they hold that: the kernel said no, and this says for whose sake.
     #[must_use]
     pub fn held_by_mounts(&self, path: &[u8], folds: impl FnOnce() -> bool) -> Option<Refusal> {
@@ -414,7 +464,7 @@ impl Rules {
     fn outside_roots(&self, path: &[u8]) -> Refusal {
         let dir = path.iter().rposition(|byte| *byte == b'/').and_then(|end| path.get(..end.max(1)));
         let add = dir.map(|dir| {
-            let shown = ringfence_model::text::escape_bytes(dir);
+            let shown = shell_word(&escape_bytes(dir));
             // What is refused as a writable root is no grant to name.
             let home = self.plan.home.as_ref().map(|home| home.as_path().as_os_str().as_bytes());
             match dir == b"/" || home.is_some_and(|home| is_below(home, dir)) {
@@ -512,9 +562,19 @@ impl Rules {
         self.denied.masking(path).map(deny_read)
     }
 
-    /// Whether `path` can't be read.
+    /// Whether `path`, as the kernel gives it for what is open, can't be read. What was removed is still what it was.
     pub fn denied_read(&self, path: &[u8]) -> Option<Refusal> {
-        self.denied.covering(path).map(deny_read)
+        let before = || self.denied.covering(path.strip_suffix(REMOVED)?);
+        self.denied.covering(path).or_else(before).map(deny_read)
+    }
+
+    /// Where mounts don't hold it: whether the mode, owner, times or attributes of what is at `path` must stay, though it may
+    /// be written to: a device of everybody's.
+    pub fn keeps_metadata(&self, path: &[u8]) -> Option<Refusal> {
+        let lies_in_root = || self.roots.iter().any(|root| is_below(path, &root.path));
+        let also = |at: &ringfence_model::AbsPath| is_below(path, at.as_path().as_os_str().as_bytes());
+        let keeps = self.plan.holds == Holds::Everything && self.plan.also_writable.iter().any(also) && !lies_in_root();
+        keeps.then(|| self.outside_roots(path))
     }
 
     /// Whether something below `from` would stop being denied if `from` were called `to`.
@@ -573,7 +633,7 @@ fn grant(protected: &Protected, path: &[u8]) -> String {
     if held.file_name() == Some(OsStr::new(".git")) && below.is_some_and(plan::commit_writes) {
         return "-c 'git=\"commit\"'".to_owned();
     }
-    format!("-c 'unprotected_paths=[\"{}\"]'", protected.path.display())
+    format!("-c {}", shell_word(&format!("unprotected_paths=[\"{}\"]", protected.path.display())))
 }
 
 pub(super) fn open_any(path: &Path) -> io::Result<OwnedFd> {

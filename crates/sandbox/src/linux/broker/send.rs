@@ -76,6 +76,7 @@ fn transmit(job: &Job<'_, '_>, taken: &OwnedFd, data: &[u8], flags: i32, address
         if flags & libc::MSG_FASTOPEN != 0 {
             return Err(Errno::OPNOTSUPP);
         }
+        net::bind_source(job, taken, address)?;
     }
     net::remember_source(job.shared, taken);
     let outgoing = Outgoing { data: data.to_vec(), carried: Vec::new(), address: address.to_vec(), entry: None, flags };

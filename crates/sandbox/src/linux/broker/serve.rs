@@ -165,14 +165,18 @@ fn is_launch(shared: &Shared, pid: u32) -> bool {
     if shared.launched.load(Ordering::Acquire) {
         return false;
     }
-    let mut seen = [0u8; 16];
-    let address = std::ptr::from_ref(&shared.secret) as u64;
-    let ours =
-        peek::process_vm_readv(pid, address, &mut seen).is_ok_and(|count| count == seen.len() && seen == shared.secret);
+    let ours = shares_memory(shared, pid);
     if !ours {
         shared.launched.store(true, Ordering::Release);
     }
     ours
+}
+
+/// Whether a process or thread shares our memory: our secret stands at the secret's own address there.
+pub(super) fn shares_memory(shared: &Shared, pid: u32) -> bool {
+    let mut seen = [0u8; 16];
+    let address = std::ptr::from_ref(&shared.secret) as u64;
+    peek::process_vm_readv(pid, address, &mut seen).is_ok_and(|count| count == seen.len() && seen == shared.secret)
 }
 
 /// Judges the program that the command is: its path is text of our own that nobody changes.

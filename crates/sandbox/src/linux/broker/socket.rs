@@ -9,7 +9,7 @@ use super::vouch::{self, Said};
 use super::walk::{self, Named};
 use super::{net, wait};
 use crate::sys::{address as socket, diag, notify, peek};
-use ringfence_model::confinement::UnixSockets;
+use ringfence_model::text::{escape_bytes, shell_word};
 use ringfence_model::{DenialKind, Origin, Voucher};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::Errno;
@@ -85,7 +85,7 @@ fn perform_connect(job: &mut Job<'_, '_>, fd: i32, address: u64, length: u32) ->
         if let Some(voucher) = net::voucher(job, &taken, &address) {
             return connect_to_proxy(job, taken, address, voucher);
         }
-        net::bind_source(job, &taken, &address);
+        net::bind_source(job, &taken, &address)?;
         return connect_to(job, taken, address, None);
     }
     match judge(job, address)? {
@@ -161,7 +161,7 @@ pub(super) fn judge(job: &mut Job<'_, '_>, address: Vec<u8>) -> Result<Judged, E
     if inside.has_file(id) || (inside.is_full() && job.rules().plan.may_go_on()) {
         return Ok(Judged::Inside { address, entry });
     }
-    if is_listed(job, id) {
+    if job.rules().lists_socket(job.shared.descriptors.as_fd(), id) {
         return Ok(Judged::Listed { address, entry });
     }
     if is_left_behind(&stat) {
@@ -183,15 +183,6 @@ fn is_left_behind(stat: &rustix::fs::Stat) -> bool {
     diag::is_bound((libc::major(device), libc::minor(device)), inode).is_ok_and(|bound| !bound)
 }
 
-fn is_listed(job: &Job<'_, '_>, id: ringfence_model::facts::FileId) -> bool {
-    match &job.rules().plan.unix {
-        UnixSockets::Everything => true,
-        UnixSockets::Only(list) => {
-            list.iter().any(|listed| rustix::fs::stat(listed.value.as_path()).is_ok_and(|stat| file_id(&stat) == id))
-        }
-    }
-}
-
 fn made_outside(path: Option<&[u8]>) -> Refusal {
     Refusal {
         errno: Errno::ACCESS,
@@ -199,7 +190,7 @@ fn made_outside(path: Option<&[u8]>) -> Refusal {
         rule: "unix-socket-outside",
         origin: Origin::builtin("unix sockets made outside are not reachable"),
         allow_with: path
-            .map(|path| format!("-c 'allow_unix_sockets=[\"{}\"]'", ringfence_model::text::escape_bytes(path)))
+            .map(|path| format!("-c {}", shell_word(&format!("allow_unix_sockets=[\"{}\"]", escape_bytes(path)))))
             .into_iter()
             .collect(),
     }

@@ -47,8 +47,10 @@ pub(super) fn shared(
     match (major(device), minor(device)) {
         (5, 2) => {
             let made = reopened()?;
-            if let Ok(number) = peek::pty_number(made.as_fd()) {
-                job.shared.inside.add_terminal(number);
+            if let Ok(number) = peek::pty_number(made.as_fd())
+                && let Ok(file) = slave(job, number)
+            {
+                job.shared.inside.add_terminal(number, file);
             }
             Ok(Some(Reply::Descriptor(made, close_on_exec)))
         }
@@ -73,6 +75,16 @@ pub(super) fn shared(
         }
         _ => Ok(None),
     }
+}
+
+/// The file of the pseudo-terminal of this number, as a path.
+fn slave(job: &Job<'_, '_>, number: u32) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let path = format!("dev/pts/{number}");
+    let file = openat2(job.caller.root(), path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
+    let stat = fstat(&file)?;
+    let found = pseudo(major(stat.st_rdev), minor(stat.st_rdev));
+    if is_pseudo(&stat) && found == Some(number) { Ok(file) } else { Err(Errno::NXIO) }
 }
 
 fn find(job: &Job<'_, '_>, (major_number, minor_number): (u32, u32), flags: OFlags) -> Result<OwnedFd, Errno> {

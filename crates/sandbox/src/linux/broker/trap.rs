@@ -77,8 +77,18 @@ const METADATA: &[&str] = &[
 ];
 /// Calls that callers can do without, since the older ones do the same.
 const METADATA_NEWER: &[&str] = &["fchmodat2", "setxattrat", "removexattrat", "file_setattr"];
-/// `ioctl`s that change a file's flags, through a descriptor that may only read (`FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`).
-const FLAG_IOCTLS: [u32; 2] = [0x4008_6602, 0x401c_5820];
+/// `ioctl`s that change a file through a descriptor that may only read.
+const CHANGING_IOCTLS: &[u32] = &[
+    0x4008_6602, // FS_IOC_SETFLAGS
+    0x401c_5820, // FS_IOC_FSSETXATTR
+    0x4008_7602, // FS_IOC_SETVERSION
+    0x4008_6604, // EXT4_IOC_SETVERSION_OLD
+    0x0000_6609, // EXT4_IOC_MIGRATE
+    0x0000_660c, // EXT4_IOC_ALLOC_DA_BLKS
+    0x4080_6685, // FS_IOC_ENABLE_VERITY
+    0x800c_6613, // FS_IOC_SET_ENCRYPTION_POLICY
+    0x4004_7211, // FAT_IOCTL_SET_ATTRIBUTES
+];
 /// Calls whose first argument is another process; 0 is the caller.
 const PROCESSES: &[&str] = &["prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"];
 
@@ -127,8 +137,8 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     if traps.metadata {
         always(&mut rows, METADATA);
         rows.extend(METADATA_NEWER.iter().map(|call| Row::always(call, Action::Errno(libc::ENOSYS))));
-        for request in FLAG_IOCTLS {
-            rows.push(Row::when("ioctl", &[Equal(1, request)], Action::Errno(libc::EPERM)));
+        for request in CHANGING_IOCTLS {
+            rows.push(Row::when("ioctl", &[Equal(1, *request)], Action::Errno(libc::EPERM)));
         }
     }
     if traps.connects {
@@ -163,6 +173,25 @@ pub fn rows(traps: Traps) -> Vec<Row> {
 /// The old way to packet sockets; deprecated, and still there.
 const SOCK_PACKET: i32 = 10;
 
+/// Options that send by another way than the address says: source routes, and a choice of interface. By level.
+const DETOURS: &[(i32, &[i32])] = &[
+    (libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, 62 /* SO_BINDTOIFINDEX */]),
+    (libc::SOL_IP, &[libc::IP_OPTIONS, 50 /* IP_UNICAST_IF */, libc::IP_MULTICAST_IF]),
+    (
+        libc::SOL_IPV6,
+        &[
+            5,  // IPV6_2292RTHDR
+            6,  // IPV6_2292PKTOPTIONS
+            57, // IPV6_RTHDR
+            55, // IPV6_RTHDRDSTOPTS
+            54, // IPV6_HOPOPTS
+            59, // IPV6_DSTOPTS
+            76, // IPV6_UNICAST_IF
+            libc::IPV6_MULTICAST_IF,
+        ],
+    ),
+];
+
 /// What a missing namespace would have held: queues of POSIX, and, with network off, every internet protocol but TCP and
 /// UDP.
 #[must_use]
@@ -179,6 +208,13 @@ pub fn without_namespaces(offline: bool) -> Vec<Row> {
             let [tcp, udp] = [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(i32::cast_unsigned);
             let other = [family, Differs(2, 0), Differs(2, tcp), Differs(2, udp)];
             rows.push(Row::when("socket", &other, Action::Errno(libc::EPROTONOSUPPORT)));
+        }
+        // What is sent to a port on loopback would leave the machine all the same.
+        for (level, options) in DETOURS {
+            for option in *options {
+                let when = [Equal(1, level.cast_unsigned()), Equal(2, option.cast_unsigned())];
+                rows.push(Row::when("setsockopt", &when, Action::Errno(libc::EPERM)));
+            }
         }
     }
     rows

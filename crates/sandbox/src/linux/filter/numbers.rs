@@ -154,6 +154,7 @@ const NUMBERS: &[(&str, Option<u32>, Option<u32>)] = &[
     ("setpriority", Some(141), Some(140)),
     ("setrlimit", Some(160), Some(164)),
     ("setsid", Some(112), Some(157)),
+    ("setsockopt", Some(54), Some(208)),
     ("settimeofday", Some(164), Some(170)),
     ("setxattr", Some(188), Some(5)),
     ("setxattrat", Some(463), Some(463)),

@@ -5,10 +5,12 @@
 
 use super::{Action, Condition, Row};
 use crate::plan::SeccompProfile;
-use Condition::{AnyBit, Differs, Equal};
+use Condition::{AnyBit, Differs, Equal, Masked};
 
 const EPERM: Action = Action::Errno(libc::EPERM);
 const ENOSYS: Action = Action::Errno(libc::ENOSYS);
+/// As a file system that doesn't know the request.
+const NO_IOCTL: Action = Action::Errno(libc::ENOTTY);
 const NO_FAMILY: Action = Action::Errno(libc::EAFNOSUPPORT);
 
 /// Calls without conditions: names, action, reason.
@@ -95,6 +97,19 @@ const JUDGED: &[(&str, &[Condition], Action, &str)] = &[
     ("ioctl", &[Equal(1, 0x541c)], EPERM, "TIOCLINUX pastes into the user's console"),
     ("ioctl", &[Equal(1, 0x5423)], EPERM, "TIOCSETD loads line disciplines"),
     ("ioctl", &[Equal(1, 0x541d)], EPERM, "TIOCCONS takes over the console's output"),
+    ("ioctl", &[Equal(1, 0x4004_9409)], Action::Allow, "FICLONE writes to a descriptor that may write"),
+    ("ioctl", &[Equal(1, 0x4020_940d)], Action::Allow, "FICLONERANGE writes to a descriptor that may write"),
+    ("ioctl", &[Equal(1, 0xc018_9436)], Action::Allow, "FIDEDUPERANGE changes no content"),
+    (
+        "ioctl",
+        &[Masked(1, 0xff00, 0x9400)],
+        NO_IOCTL,
+        "btrfs makes and removes named subvolumes past every rule on names",
+    ),
+    ("ioctl", &[Masked(1, 0xff00, 0xbc00)], NO_IOCTL, "bcachefs makes and removes named subvolumes the same way"),
+    ("ioctl", &[Equal(1, 0x4018_6f04)], NO_IOCTL, "OCFS2_IOC_REFLINK names a copy by a path in memory"),
+    ("ioctl", &[Equal(1, 0xc050_6617)], EPERM, "FS_IOC_ADD_ENCRYPTION_KEY: keys of file systems belong to the user"),
+    ("ioctl", &[Equal(1, 0xc040_6618)], EPERM, "FS_IOC_REMOVE_ENCRYPTION_KEY locks the user's directories"),
     (
         "socket",
         &[
