@@ -101,6 +101,12 @@ const ACTS: &[(&str, &str, Must)] = &[
          open(\"w1\", \"w\")\nexit(not tried(ctypes.CDLL(None).renameat2, -100, b\"w1\", -100, b\"w2\", 4))'",
         Must::Fail,
     ),
+    (
+        "FS-13 a device of the host's, read",
+        "for device in /dev/loop-control /dev/loop0 /dev/vd? /dev/sd? /dev/nvme?n? /dev/mem /dev/tty1 /dev/vcs1 /dev/net/tun; do \
+         test -e $device && (exec 3<$device) 2>/dev/null && exit 0; done; exit 1",
+        Must::Fail,
+    ),
     ("FS-15 set-user-id", "cp /bin/true s && chmod u+s s", Must::Fail),
     ("PROC-01 signal outside", "kill -0 $VICTIM", Must::Fail),
     (
