@@ -1,10 +1,12 @@
 //! Tasks that need the project's own types: what is generated, the run of all tests, and the program that is handed out.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod dist;
+mod follow;
 pub mod generate;
 pub mod layers;
+pub mod order;
 pub mod schemas;
 pub mod tests;
 pub mod threats;

@@ -1,13 +1,15 @@
 //! The `ringfence` program: hands its arguments to the library beside it and ends with the status it gives.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+#[cfg(target_env = "musl")]
+mod allocator;
 
 use std::process::ExitCode;
 
-/// The program that is handed out is linked with musl, whose own allocator costs a start as much as everything else.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator::new();
 
 fn main() -> ExitCode {
     ringfence_cli::main(std::env::args_os())

@@ -194,17 +194,30 @@ pub fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
 /// As [`name_matches`], ignoring ASCII case: for names of environment variables.
 #[must_use]
 pub fn name_matches_ignoring_case(pattern: &str, name: &[u8]) -> bool {
+    // Most patterns differ from most names at once.
+    if let (Some(first), Some(byte)) = (pattern.as_bytes().first(), name.first())
+        && !matches!(first, b'*' | b'?')
+        && !first.eq_ignore_ascii_case(byte)
+    {
+        return false;
+    }
     matches_by(pattern.as_bytes(), name, |pattern, name| pattern.eq_ignore_ascii_case(&name))
 }
 
 fn matches_by(pattern: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
+    // Behind a star, where the next character of the pattern can be at all.
+    let seek = |p: usize, from: usize| match pattern.get(p) {
+        Some(b'*' | b'?') | None => Some(from),
+        Some(byte) => name.get(from..)?.iter().position(|there| same(*byte, *there)).map(|at| from + at),
+    };
     while n < name.len() {
         match pattern.get(p) {
             Some(b'*') => {
-                retry = Some((p, n));
-                p += 1;
+                let Some(from) = seek(p + 1, n) else { return false };
+                retry = Some((p, from));
+                (p, n) = (p + 1, from);
             }
             Some(b'?') => {
                 p += 1;
@@ -216,9 +229,9 @@ fn matches_by(pattern: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> boo
             }
             _ => match retry {
                 Some((star, from)) => {
-                    retry = Some((star, from + 1));
-                    p = star + 1;
-                    n = from + 1;
+                    let Some(next) = seek(star + 1, from + 1) else { return false };
+                    retry = Some((star, next));
+                    (p, n) = (star + 1, next);
                 }
                 None => return false,
             },
@@ -329,7 +342,23 @@ mod tests {
         assert!(!name_matches(pattern.as_bytes(), "a".repeat(4000).as_bytes()));
     }
 
+    /// What a pattern means, without a thought for speed.
+    fn means(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, _) => name.is_empty(),
+            (Some((b'*', rest)), _) => (0..=name.len()).any(|skip| means(rest, &name[skip..])),
+            (Some((b'?', rest)), Some((_, left))) => means(rest, left),
+            (Some((byte, rest)), Some((there, left))) => byte.eq_ignore_ascii_case(there) && means(rest, left),
+            (Some(_), None) => false,
+        }
+    }
+
     proptest! {
+        #[test]
+        fn names_match_as_their_pattern_says(pattern in "[abA*?]{0,8}", name in "[abB]{0,10}") {
+            let expected = means(pattern.as_bytes(), name.as_bytes());
+            prop_assert_eq!(name_matches_ignoring_case(&pattern, name.as_bytes()), expected);
+        }
         #[test]
         fn no_pattern_or_path_panics(pattern in "/[ab*?/.]{0,24}", path in proptest::collection::vec(any::<u8>(), 0..40)) {
             if let Ok(glob) = PathGlob::new(&pattern)

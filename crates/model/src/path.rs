@@ -106,11 +106,32 @@ impl AbsPath {
     /// A child: `name` is relative and may have several components, but no `..`.
     pub fn join(&self, name: impl AsRef<Path>) -> Result<Self, PathError> {
         let name = name.as_ref();
+        #[cfg(unix)]
+        if let Some(joined) = self.join_normal(name) {
+            return Ok(joined);
+        }
         let has_drive = matches!(name.components().next(), Some(Component::Prefix(_)));
         if name.has_root() || has_drive {
             return Err(PathError::Relative(name.to_path_buf()));
         }
         Self::new(self.0.join(name))
+    }
+
+    /// The same for a name in normal form, as nearly all are, without a look at this path.
+    #[cfg(unix)]
+    fn join_normal(&self, name: &Path) -> Option<Self> {
+        use std::os::unix::ffi::{OsStrExt, OsStringExt};
+        let (above, name) = (self.bytes(), name.as_os_str().as_bytes());
+        if !are_normal(name) {
+            return None;
+        }
+        let mut joined = Vec::with_capacity(above.len() + 1 + name.len());
+        joined.extend_from_slice(above);
+        if above != b"/" {
+            joined.push(b'/');
+        }
+        joined.extend_from_slice(name);
+        Some(Self(PathBuf::from(std::ffi::OsString::from_vec(joined))))
     }
 
     /// The directory that holds this path; none for the root.
@@ -201,11 +222,14 @@ pub(crate) fn folded(letter: char) -> char {
 fn is_normal(path: &[u8]) -> bool {
     match path.split_first() {
         Some((b'/', [])) => true,
-        Some((b'/', rest)) => {
-            !rest.contains(&0) && rest.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
-        }
+        Some((b'/', rest)) => are_normal(rest),
         _ => false,
     }
+}
+
+/// Whether these are components with one `/` between each two.
+fn are_normal(components: &[u8]) -> bool {
+    !components.contains(&0) && components.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
 }
 
 /// A part, cut at separators, of a path's text.

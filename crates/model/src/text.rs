@@ -42,8 +42,12 @@ pub fn escape(text: &str) -> String {
 pub fn escape_bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            push_escaped(&mut out, c);
+        if chunk.valid().bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\') {
+            out.push_str(chunk.valid());
+        } else {
+            for c in chunk.valid().chars() {
+                push_escaped(&mut out, c);
+            }
         }
         for byte in chunk.invalid() {
             out.push_str(&format!("\\x{byte:02x}"));

@@ -71,12 +71,15 @@ pub(super) fn protected(
 
 /// The same, by the other names that it has through further mounts.
 fn seen_elsewhere(facts: &WorldFacts, entry: &Protected) -> Vec<Protected> {
-    let seen = mounts::elsewhere(&facts.mounts, &entry.path).into_iter();
+    let seen = mounts::elsewhere(&facts.mounts, &entry.path);
+    if seen.is_empty() {
+        return Vec::new();
+    }
     let reason: Cow<'static, str> = match entry.reason {
         Cow::Borrowed(OWN) => Cow::Borrowed(OWN),
         _ => Cow::Owned(format!("{} is mounted here: {}", entry.path.display(), entry.reason)),
     };
-    seen.map(|path| Protected { path, reason: reason.clone(), ..entry.clone() }).collect()
+    seen.into_iter().map(|path| Protected { path, reason: reason.clone(), ..entry.clone() }).collect()
 }
 
 /// Whether a directory above `name`, no link, is protected itself, so that nothing is left to say of `name` but what it

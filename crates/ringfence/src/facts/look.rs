@@ -22,6 +22,11 @@ impl<'root> Look<'root> {
 
     /// What is at `name`, or the symbolic link on the way to it.
     pub(super) fn for_name(&mut self, name: &Path) -> NameFacts {
+        if let (Some(listing), Some(first)) = (&self.listing, name.iter().next())
+            && listing.lacks(Path::new(first))
+        {
+            return NameFacts { name: OsText::new(name.as_os_str()), found: None, target: None };
+        }
         let mut on_the_way = PathBuf::new();
         let mut parts = name.components().peekable();
         while let Some(part) = parts.next() {
@@ -48,9 +53,6 @@ impl<'root> Look<'root> {
     fn kind(&mut self, name: &Path) -> Option<FileKind> {
         if let Some(known) = self.seen.get(name) {
             return *known;
-        }
-        if self.listing.as_ref().is_some_and(|listing| listing.lacks(name)) {
-            return None;
         }
         let found = std::fs::symlink_metadata(self.root.as_path().join(name)).ok().map(|meta| kind(meta.file_type()));
         self.seen.insert(name.to_path_buf(), found);

@@ -11,13 +11,15 @@ pub(super) fn repeated(roots: &[&AbsPath], everywhere: bool) -> Vec<MountFacts> 
         return Vec::new();
     }
     let text = linux::read().unwrap_or_default();
-    let mounts = linux::parse(&text);
+    // Most lines are never looked at any closer.
+    let repeated = linux::repeated(&text);
     let matters =
         |point: &AbsPath| everywhere || roots.iter().any(|root| point.is_within(root) || root.is_within(point));
-    match linux::is_repeated(mounts.iter().filter(|(_, mount)| matters(&mount.point))) {
-        true => mounts.into_iter().filter(linux::is_seen).map(|(_, mount)| mount).collect(),
-        false => Vec::new(),
+    let those = repeated.iter().filter(|(_, mount)| matters(&mount.point)).map(|(_, mount)| mount.device.as_str());
+    if linux::twice(those).is_empty() {
+        return Vec::new();
     }
+    linux::parse(&text).into_iter().filter(linux::is_seen).map(|(_, mount)| mount).collect()
 }
 
 /// Elsewhere nothing is mounted over and over.
@@ -76,10 +78,22 @@ mod linux {
         out
     }
 
-    pub(super) fn is_repeated<'m>(mounts: impl Iterator<Item = &'m Numbered>) -> bool {
-        let mut devices: Vec<&str> = mounts.map(|(_, mount)| mount.device.as_str()).collect();
+    /// Mounts of devices that are mounted more than once.
+    pub(super) fn repeated(text: &[u8]) -> Vec<Numbered> {
+        let lines = || text.split(|byte| *byte == b'\n');
+        let twice = twice(lines().filter_map(device));
+        lines().filter(|line| device(line).is_some_and(|device| twice.contains(&device))).filter_map(line).collect()
+    }
+
+    fn device(line: &[u8]) -> Option<&str> {
+        std::str::from_utf8(line.split(|byte| *byte == b' ').nth(2)?).ok()
+    }
+
+    /// Those that are there twice, or more often.
+    pub(super) fn twice<'m>(devices: impl Iterator<Item = &'m str>) -> Vec<&'m str> {
+        let mut devices: Vec<&str> = devices.collect();
         devices.sort_unstable();
-        devices.windows(2).any(|pair| pair.first() == pair.last())
+        devices.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first().copied()).collect()
     }
 
     /// Whether the mount is what its place leads to: a later one may cover it. Where the kernel doesn't say, it counts.
@@ -109,7 +123,10 @@ mod linux {
                 (mount.root.as_path(), mount.point.as_path()),
                 (std::path::Path::new("/mnt1 a"), std::path::Path::new("/mnt2\\b"))
             );
-            assert!(!is_repeated(found.iter()) && is_repeated(found.iter().chain(&found)));
+            assert!(repeated(text).is_empty());
+            let again = [&text[..], b"39 35 98:0 /x /mnt3 rw - ext3 /dev/root rw\n"].concat();
+            assert_eq!(repeated(&again).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [36, 39]);
+            assert_eq!(twice(["b", "a", "b"].into_iter()), ["b"]);
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::sys::{Errno, clone, fs, process, security, signal};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::Ordering::SeqCst;
 
+/// Process 1, where the command is in a process namespace of its own.
+const FIRST: i32 = 1;
+
 /// Starts the command's process; its process id here. Unless [`Shared::ready`] is said before, it waits for that.
 pub(super) fn start_command(shared: &Shared) -> i32 {
     if supervisor_gone(shared) {
@@ -51,6 +54,8 @@ pub(super) fn release_command(shared: &Shared) {
     while shared.command_tid.load(SeqCst) == 1 {
         let _ = process::futex_wait(&shared.command_tid, 1, SLICE_MS);
     }
+    // If the command sent us elsewhere, it did so before.
+    shared.take_processors();
     let errno = shared.exec_errno.load(SeqCst);
     if errno != 0 {
         say(shared, word::NOT_EXECUTED, errno as u32, None);
@@ -189,6 +194,10 @@ fn filter(shared: &Shared) -> Result<(), Errno> {
     }
     let listener = security::seccomp_listener(&launch.filter)?;
     shared.listener_fd.store(listener, SeqCst);
+    if shared.work().command_early {
+        // The broker is started while we go on; woken here, process 1 would wait for us.
+        shared.send_elsewhere(FIRST);
+    }
     process::futex_wake_signed(&shared.listener_fd);
     Ok(())
 }

@@ -388,9 +388,11 @@ impl First {
     }
 
     pub(super) fn give_work(&mut self, work: Work) {
-        let Some(Started { memory, .. }) = &mut self.0 else { return };
+        let Some(Started { memory, pid, .. }) = &mut self.0 else { return };
         let work = memory.work.insert(Box::new(work));
         memory.shared.work.store(std::ptr::from_ref(&**work).cast_mut(), SeqCst);
+        // We go on meanwhile. Woken here, it would go on in our stead.
+        memory.shared.send_elsewhere(*pid);
         memory.shared.reach(phase::WORK);
     }
 

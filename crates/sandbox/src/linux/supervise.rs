@@ -11,7 +11,7 @@ use crate::child::{self, Shared, Work, word};
 use crate::enforced::{Enforced, StartError, StepResult};
 use crate::plan::{Act, GroupKind, Limit, Plan};
 use crate::run::{Command, Inlet, Outcome, Pipes, Signals};
-use crate::sys::{fs, memory, process, signal, socket};
+use crate::sys::{fs, process, signal, socket};
 use ringfence_model::Tier;
 use ringfence_model::report::Exit;
 use std::io;
@@ -358,10 +358,6 @@ impl<'p> Running<'p> {
     /// waits holds the limits on time and on the memory of all processes together: output that is piped is read by another
     /// thread meanwhile.
     pub fn wait(mut self) -> Outcome {
-        // Who began ahead of its plan runs one command and waits.
-        if self.memory.as_ref().is_some_and(|memory| memory.shared.makes_early) {
-            memory::unmap_program();
-        }
         let limit = self.plan.limits().find_map(|limit| match limit {
             Limit::WallClock(milliseconds) => Some(Duration::from_millis(milliseconds)),
             _ => None,

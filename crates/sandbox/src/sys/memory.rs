@@ -47,29 +47,12 @@ pub(crate) fn map_ahead(heap: Range<usize>, stack: usize) {
     advise(heap, POPULATE_WRITE);
 }
 
-/// Takes this program's code out of its page tables while it waits: it counts less memory, and ends sooner. What is needed again
-/// comes back from the page cache. Breakpoints of a debugger don't, so a program that embeds us isn't treated so.
-pub(crate) fn unmap_program() {
-    advise(program(), libc::MADV_DONTNEED);
-}
-
-/// Where this program's code is.
-fn program() -> Range<usize> {
-    unsafe extern "C" {
-        // Of the linker.
-        static __executable_start: u8;
-        static etext: u8;
-    }
-    &raw const __executable_start as usize..&raw const etext as usize
-}
-
 /// `madvise(2)` for the pages that lie in a range as a whole.
 fn advise(range: Range<usize>, advice: i32) {
     const PAGE: usize = 4096;
     let start = range.start.next_multiple_of(PAGE);
     let length = (range.end & !(PAGE - 1)).saturating_sub(start);
-    // SAFETY: populating changes no content, wherever it is. What is dropped is code, which nobody writes and the kernel reads
-    // anew from its file.
+    // SAFETY: populating changes no content, wherever it is.
     let _ = unsafe { call(libc::SYS_madvise, [start, length, word(advice), 0, 0, 0]) };
 }
 
