@@ -4,6 +4,7 @@
 //! It judges nothing: whether an act got through is for somebody outside to see.
 
 use crate::sys::attack as sys;
+use crate::sys::ipc;
 use crate::sys::trial::unix_address;
 use std::ffi::CString;
 use std::io;
@@ -26,6 +27,21 @@ pub enum OnProcess {
     Limit,
     /// `setpriority`.
     Priority,
+}
+
+/// Shared memory of System V, of this process, which goes with it. Its number is what [`shared_memory`] is aimed at.
+pub fn make_shared_memory() -> io::Result<i32> {
+    let id = ipc::get(ipc::Kind::Memory, ipc::PRIVATE, 4096, 0o600)?;
+    let attached = ipc::Attached::new(id);
+    ipc::remove(ipc::Kind::Memory, id)?;
+    std::mem::forget(attached?);
+    Ok(id)
+}
+
+/// Attaches shared memory by its number.
+pub fn shared_memory(id: i32) -> io::Result<()> {
+    ipc::Attached::new(id)?;
+    Ok(())
 }
 
 /// Tries `act` on `pid`.

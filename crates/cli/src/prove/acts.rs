@@ -124,6 +124,7 @@ pub static ACTS: &[Act] = &[
     canary("socket-pair", UnixSockets, "the same from a socket pair", n::unix_pair),
     canary("socket-pair-message", UnixSockets, "the same with sendmsg()", n::unix_pair_message),
     canary("socket-abstract", Ipc, "connect to an abstract socket outside", n::unix_abstract),
+    reached("memory-shared", Ipc, "attach shared memory of a process outside by its number", p::shared_memory),
     canary("process-signal", Processes, "send a signal to a process outside", p::signal),
     canary("process-signal-all", Processes, "send a signal to every process", p::signal_all),
     canary("process-trace", Processes, "trace a process outside", p::trace),

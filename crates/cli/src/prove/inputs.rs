@@ -26,6 +26,8 @@ pub struct Inputs {
     pub victim: i32,
     /// Address of a readable byte in it.
     pub victim_byte: usize,
+    /// Number of its shared memory.
+    pub victim_memory: i32,
     /// What must not be seen inside.
     pub secret: String,
     /// A path that settings deny to read, if there is one.
@@ -53,6 +55,8 @@ impl Inputs {
             self.victim.to_string().into(),
             "byte".into(),
             self.victim_byte.to_string().into(),
+            "memory".into(),
+            self.victim_memory.to_string().into(),
             "secret".into(),
             self.secret.clone().into(),
         ];
@@ -77,6 +81,7 @@ impl Inputs {
             abstract_name: String::new(),
             victim: 0,
             victim_byte: 0,
+            victim_memory: 0,
             secret: String::new(),
             denied: None,
         };
@@ -93,6 +98,9 @@ impl Inputs {
                 Some("abstract") => inputs.abstract_name = text.unwrap_or_default().to_owned(),
                 Some("victim") => inputs.victim = text.and_then(|text| text.parse().ok()).ok_or_else(wrong)?,
                 Some("byte") => inputs.victim_byte = text.and_then(|text| text.parse().ok()).ok_or_else(wrong)?,
+                Some("memory") => {
+                    inputs.victim_memory = text.and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
+                }
                 Some("secret") => inputs.secret = text.unwrap_or_default().to_owned(),
                 Some("denied") => inputs.denied = Some(value.into()),
                 _ => return Err(wrong()),
@@ -118,6 +126,7 @@ mod tests {
             abstract_name: "x".into(),
             victim: 4,
             victim_byte: 5,
+            victim_memory: 6,
             secret: "t".into(),
             denied: Some("/k".into()),
         };

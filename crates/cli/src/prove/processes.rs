@@ -23,6 +23,10 @@ pub fn priority(i: &Inputs) -> io::Result<()> {
     attack::on_process(i.victim, OnProcess::Priority)
 }
 
+pub fn shared_memory(i: &Inputs) -> io::Result<()> {
+    attack::shared_memory(i.victim_memory)
+}
+
 pub fn memory(i: &Inputs) -> io::Result<()> {
     attack::on_process(i.victim, OnProcess::ReadMemory(i.victim_byte))
 }

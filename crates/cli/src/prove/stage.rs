@@ -62,6 +62,7 @@ impl Stage {
             abstract_name,
             victim: victim.pid(),
             victim_byte: victim.byte,
+            victim_memory: victim.memory,
             secret: secret.to_owned(),
             denied,
             outside,
@@ -132,6 +133,7 @@ impl Stage {
         self.victim = Victim::start(&self.program, &self.inputs.secret)?;
         self.inputs.victim = self.victim.pid();
         self.inputs.victim_byte = self.victim.byte;
+        self.inputs.victim_memory = self.victim.memory;
         Ok(())
     }
 }

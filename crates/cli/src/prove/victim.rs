@@ -1,6 +1,7 @@
 //! The process outside that nothing inside may see, signal, trace or read.
 
 use crate::out::json;
+use ringfence_sandbox::attack;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitCode, Stdio};
 
@@ -8,7 +9,9 @@ static BYTE: u8 = 42;
 
 /// The victim's own life: it tells where its byte is and waits until its standard input ends.
 pub fn wait() -> ExitCode {
-    json::text_out(&format!("{}", std::ptr::from_ref(&BYTE).addr()));
+    // Not every host has such memory; then there is nothing to reach.
+    let memory = attack::make_shared_memory().unwrap_or(-1);
+    json::text_out(&format!("{} {memory}", std::ptr::from_ref(&BYTE).addr()));
     let mut end = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut end);
     ExitCode::SUCCESS
@@ -19,6 +22,8 @@ pub struct Victim {
     child: Child,
     /// Address of its byte.
     pub byte: usize,
+    /// Number of its shared memory; negative: it has none.
+    pub memory: i32,
 }
 
 impl Victim {
@@ -35,7 +40,8 @@ impl Victim {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        Ok(Self { child, byte: line.trim().parse().unwrap_or(0) })
+        let (byte, memory) = line.trim().split_once(' ').unwrap_or_default();
+        Ok(Self { child, byte: byte.parse().unwrap_or(0), memory: memory.parse().unwrap_or(-1) })
     }
 
     /// Its process id.

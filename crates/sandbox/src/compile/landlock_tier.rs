@@ -114,9 +114,10 @@ fn rules(wish: &Confinement, facts: &LinuxFacts, steps: &mut Vec<Step>) -> Resul
         if *path != AbsPath::root() || !rights.iter().any(|right| right == "READ_FILE") {
             continue;
         }
-        // Everything but shared memory and terminals, which are the host's; listing directories can't be granted otherwise.
+        // Everything but devices, shared memory and terminals, which are the host's: root could read a disk's content there, or
+        // what somebody types. Listing directories can't be granted otherwise.
         let (list, read): (Vec<String>, Vec<String>) = rights.iter().cloned().partition(|right| right == "READ_DIR");
-        let except = ["/dev/pts", "/dev/shm"].iter().filter_map(|path| AbsPath::new(*path).ok()).collect();
+        let except = AbsPath::new("/dev").into_iter().collect();
         let rest = Act::LandlockSiblings { path: path.clone(), except, rights: read };
         let mut second = step.clone();
         second.act = rest;

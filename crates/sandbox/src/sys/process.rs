@@ -18,8 +18,13 @@ pub(crate) fn setns(fd: i32, kind: i32) -> Result<()> {
 
 /// `pidfd_open(2)` (Linux 5.3).
 pub(crate) fn pidfd_open(pid: i32) -> Result<i32> {
+    pidfd_open_with(pid, 0)
+}
+
+/// The same with `PIDFD_NONBLOCK` (5.10), `PIDFD_THREAD` (6.9).
+pub(crate) fn pidfd_open_with(pid: i32, flags: u32) -> Result<i32> {
     // SAFETY: plain integers.
-    unsafe { call(libc::SYS_pidfd_open, [word(pid), 0, 0, 0, 0, 0]) }.map(|fd| fd as i32)
+    unsafe { call(libc::SYS_pidfd_open, [word(pid), flags as usize, 0, 0, 0, 0]) }.map(|fd| fd as i32)
 }
 
 /// `pidfd_send_signal(2)` (Linux 5.1).

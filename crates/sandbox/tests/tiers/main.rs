@@ -101,8 +101,20 @@ const ACTS: &[(&str, &str, Must)] = &[
          open(\"w1\", \"w\")\nexit(not tried(ctypes.CDLL(None).renameat2, -100, b\"w1\", -100, b\"w2\", 4))'",
         Must::Fail,
     ),
+    (
+        "FS-13 a device of the host's, read",
+        "for device in /dev/loop-control /dev/loop0 /dev/vd? /dev/sd? /dev/nvme?n? /dev/mem /dev/tty1 /dev/vcs1 /dev/net/tun; do \
+         test -e $device && (exec 3<$device) 2>/dev/null && exit 0; done; exit 1",
+        Must::Fail,
+    ),
     ("FS-15 set-user-id", "cp /bin/true s && chmod u+s s", Must::Fail),
     ("PROC-01 signal outside", "kill -0 $VICTIM", Must::Fail),
+    (
+        "PROC-01 descriptor outside",
+        "python3 -c 'import os, sys\nfor flags in (0, os.O_NONBLOCK, os.O_EXCL):\n try: os.pidfd_open(int(sys.argv[1]), flags); exit(0)\n\
+         \x20except OSError: pass\nexit(1)' $VICTIM",
+        Must::Fail,
+    ),
     ("PROC-01 memory outside", "cat /proc/$VICTIM/mem", Must::Fail),
     (
         "PROC-01 environment outside",
@@ -242,6 +254,17 @@ const ACTS: &[(&str, &str, Must)] = &[
         Must::Fail,
     ),
     ("processes outside can't be listed", "! test -e /proc/$VICTIM", Must::WorkUnlessLandlock("`/proc` is the host's")),
+    (
+        "descriptors for processes inside",
+        "python3 -c 'import os, select, signal, subprocess as p, time\n\
+         os.pidfd_open(os.getpid())\nc=p.Popen([\"sleep\", \"60\"]); d=os.pidfd_open(c.pid, os.O_NONBLOCK)\n\
+         assert not select.select([d], [], [], 0)[0]; signal.pidfd_send_signal(d, 9); assert select.select([d], [], [], 9)[0]\n\
+         e=os.pidfd_open(c.pid); assert os.waitid(os.P_PIDFD, e, os.WEXITED).si_status==9\n\
+         try: os.pidfd_open(c.pid)\nexcept ProcessLookupError: pass\nelse: assert 0\n\
+         o=int(p.check_output([\"sh\", \"-c\", \"(sleep 60 >/dev/null & echo $!)\"])); time.sleep(0.1); d=os.pidfd_open(o)\n\
+         signal.pidfd_send_signal(d, 9); assert select.select([d], [], [], 9)[0]'",
+        Must::Work,
+    ),
     ("own limits and priority", "ulimit -n 64 && nice -n 5 true", Must::Work),
 ];
 

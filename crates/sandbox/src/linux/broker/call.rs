@@ -166,6 +166,11 @@ pub enum Call {
         which: i32,
         name: &'static str,
     },
+    /// `pidfd_open`.
+    OpenProcess {
+        pid: i32,
+        flags: u32,
+    },
     /// A call on an object of System V.
     Ipc(IpcCall),
     /// A call that is trapped but not known here: refused.
@@ -232,6 +237,7 @@ pub fn read(notification: &Notification) -> Call {
         libc::SYS_accept4 => Call::Accept { socket: int(0), address: args[1], length: args[2], flags: int(3) },
         libc::SYS_socket => Call::Socket { kind: int(1), protocol: int(2) },
         libc::SYS_socketpair => Call::SocketPair { kind: int(1), protocol: int(2), out: args[3] },
+        libc::SYS_pidfd_open => Call::OpenProcess { pid: int(0), flags: word(1) },
         libc::SYS_prlimit64 => Call::Process { who: int(0), which: 0, name: "prlimit" },
         libc::SYS_setpriority => Call::Process { who: int(1), which: int(0), name: "setpriority" },
         libc::SYS_ioprio_set => Call::Process { who: int(1), which: int(0) - 1, name: "ioprio_set" },

@@ -123,6 +123,7 @@ impl Enlisted {
         let ipc = leftovers.filter(|_| plan.traps.ipc).map(|leftovers| ipc::Ipc::new(plan.memory, leftovers));
         let shared = Arc::new(Shared {
             listener,
+            first,
             proc: self.prepared.proc,
             descriptors: self.prepared.descriptors,
             proc_device: self.prepared.proc_device,

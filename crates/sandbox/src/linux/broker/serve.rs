@@ -228,6 +228,7 @@ fn perform(job: &mut Job<'_, '_>, call: Call) -> Reply {
         Call::Socket { .. } => socket::datagram_socket(job),
         Call::SocketPair { kind, protocol, out } => socket::pair(job, kind, protocol, out),
         Call::Process { who, which, name } => process::change(job, who, which, name),
+        Call::OpenProcess { pid, flags } => process::open(job, pid, flags),
         Call::Ipc(call) => ipc::answer(job, call),
         Call::Unknown => Reply::Fail(Errno::NOSYS),
     }

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 pub struct Shared {
     /// The listener.
     pub listener: OwnedFd,
+    /// Process 1 of the sandbox, below which all others are.
+    pub first: u32,
     /// Our own `/proc`.
     pub proc: OwnedFd,
     /// In it, the directory of what we have open.

@@ -24,7 +24,7 @@ pub struct Traps {
     pub unix_datagrams: bool,
     /// Sending internet datagrams to an address.
     pub datagrams: bool,
-    /// `prlimit`, `setpriority` and their like on other processes.
+    /// `prlimit`, `setpriority` and their like on other processes, and descriptors for those.
     pub processes: bool,
     /// `fork`, `vfork`, `clone`.
     pub forks: bool,
@@ -165,7 +165,7 @@ pub fn rows(traps: Traps) -> Vec<Row> {
     if traps.processes {
         rows.extend(PROCESSES.iter().map(|call| Row::when(call, &[Differs64(0, 0)], Action::Notify)));
         // Who is meant depends on two registers: a user, for one.
-        always(&mut rows, &["setpriority", "ioprio_set"]);
+        always(&mut rows, &["setpriority", "ioprio_set", "pidfd_open"]);
     }
     rows
 }
