@@ -44,7 +44,10 @@ use crate::resolve::{OwnAddresses, Resolve};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Most attempts to connect beside others.
+const BESIDE: usize = 32;
 
 /// What all sandboxes share: resolver, records, the way out.
 pub struct Proxy {
@@ -52,6 +55,8 @@ pub struct Proxy {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) upstream: Option<UpstreamProxy>,
     pub(crate) own: OwnAddresses,
+    /// Attempts to connect that may be made beside others of the same connection: each has a descriptor more.
+    pub(crate) beside: Arc<Semaphore>,
     #[cfg(target_os = "linux")]
     talk: crate::relay::talk::Talk,
     /// Names this process in `Via`, so that a request that comes back is known.
@@ -71,6 +76,7 @@ impl Proxy {
             recorder: Arc::new(Recorder::new(sink)),
             upstream,
             own: OwnAddresses::default(),
+            beside: Arc::new(Semaphore::new(BESIDE)),
             #[cfg(target_os = "linux")]
             talk: crate::relay::talk::Talk::default(),
             pseudonym: format!("ringfence-{token:016x}"),

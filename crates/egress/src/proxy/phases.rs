@@ -13,7 +13,7 @@ use ringfence_model::network::NetworkProtocol;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -223,7 +223,8 @@ pub(crate) fn datagram_address(visit: &Visit, pinned: &Pinned) -> Result<SocketA
     Ok(visit.proxy.socket_address(*first, pinned.target.port))
 }
 
-/// Tries the addresses in order, the next one beside one that hangs. The one that it came to is with the connection.
+/// Tries the addresses in order, the next one beside one that hangs, or in its place where too many are tried beside others
+/// already. The one that it came to is with the connection.
 async fn race(proxy: &Proxy, addresses: &[IpAddr], port: u16) -> io::Result<(TcpStream, IpAddr)> {
     let attempt = |address: IpAddr| {
         let connecting = TcpStream::connect(proxy.socket_address(address, port));
@@ -237,7 +238,20 @@ async fn race(proxy: &Proxy, addresses: &[IpAddr], port: u16) -> io::Result<(Tcp
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         match waiting.next() {
-            Some(address) => drop(attempts.spawn(attempt(*address))),
+            Some(address) => {
+                let mut beside = None;
+                if !attempts.is_empty() {
+                    beside = Arc::clone(&proxy.beside).try_acquire_owned().ok();
+                    if beside.is_none() {
+                        attempts.shutdown().await;
+                    }
+                }
+                let attempt = attempt(*address);
+                attempts.spawn(async move {
+                    let _beside = beside;
+                    attempt.await
+                });
+            }
             None if attempts.is_empty() => return Err(last),
             None => {}
         }

@@ -128,3 +128,33 @@ async fn px_08_a_half_open_tunnel_goes_on_while_it_moves_and_ends_when_it_is_sil
     let event = world.event().await;
     assert_eq!((event.bytes_up, event.bytes_down), (9, 8), "{event:?}");
 }
+
+#[tokio::test]
+async fn px_08_addresses_that_hang_take_no_more_descriptors_than_there_are_for_that() {
+    let (world, origin) = (world(&["a.test:*"], &[]).await, origin().await);
+    // Nobody takes what comes there, and what doesn't fit any more gets no answer.
+    let full = tokio::net::TcpSocket::new_v4().unwrap();
+    full.bind(([127, 0, 0, 2], origin.port).into()).unwrap();
+    let _full = full.listen(0).unwrap();
+    let fill: Vec<_> = (0..3).map(|_| tokio::spawn(TcpStream::connect(("127.0.0.2", origin.port)))).collect();
+    let hangs = "93.184.216.35";
+    world.proxy.reroute.lock().unwrap().insert(hangs.parse().unwrap(), [127, 0, 0, 2].into());
+    world.name("a.test", &[&[hangs, hangs, &PUBLIC.to_string()]]);
+    let at = format!("a.test:{}", origin.port);
+    let beside = Arc::clone(&world.proxy.beside);
+    let most = beside.available_permits();
+    for all_taken in [false, true] {
+        let taken = beside.try_acquire_many(if all_taken { most as u32 } else { 0 }).unwrap();
+        let start = Instant::now();
+        let connected = tokio::time::timeout(Duration::from_secs(10), connect(world.http, &at)).await;
+        assert!(connected.expect("it isn't tried beside or in place of what hangs").is_ok(), "{all_taken}");
+        assert!(start.elapsed() > Duration::from_millis(400), "nothing hung: {:?}", start.elapsed());
+        drop(taken);
+    }
+    let start = Instant::now();
+    while beside.available_permits() < most {
+        assert!(start.elapsed() < Duration::from_secs(20), "an attempt is left over");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    fill.iter().for_each(tokio::task::JoinHandle::abort);
+}
