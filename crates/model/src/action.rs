@@ -262,17 +262,17 @@ impl Action {
 /// An argv as a shell would need it, with deceptive characters escaped.
 #[must_use]
 pub fn display_argv(argv: &[OsText]) -> String {
-    let words: Vec<String> = argv
-        .iter()
-        .map(|word| {
-            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(byte);
-            match !word.as_bytes().is_empty() && word.as_bytes().iter().all(plain) {
-                true => word.display(),
-                false => format!("'{}'", word.display().replace('\'', "'\\''")),
-            }
-        })
-        .collect();
-    words.join(" ")
+    argv.iter().map(display_word).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell would need it, with deceptive characters escaped.
+#[must_use]
+pub fn display_word(word: &OsText) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(byte);
+    match !word.as_bytes().is_empty() && word.as_bytes().iter().all(plain) {
+        true => word.display(),
+        false => crate::text::single_quoted(&word.display()),
+    }
 }
 
 #[cfg(test)]

@@ -89,6 +89,12 @@ pub fn shell_word(shown: &str) -> String {
     if !shown.is_empty() && shown.chars().all(plain) {
         return shown.to_owned();
     }
+    single_quoted(shown)
+}
+
+/// Text in single quotes, which a shell reads back as it is.
+#[must_use]
+pub(crate) fn single_quoted(shown: &str) -> String {
     format!("'{}'", shown.replace('\'', r"'\''"))
 }
 

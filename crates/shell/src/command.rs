@@ -1,6 +1,7 @@
 //! One simple command: the words a program would be started with, and where they were seen.
 
 use ringfence_model::OsText;
+pub use ringfence_model::action::display_word as quoted;
 
 /// A range of bytes in the script a command was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,14 +117,4 @@ fn windows_name(path: &str) -> &str {
 /// A program's name as it is looked up in tables: Windows starts `CMD` where `cmd` is asked for.
 pub(crate) fn in_tables(name: &str) -> std::borrow::Cow<'_, str> {
     if cfg!(windows) { name.to_ascii_lowercase().into() } else { name.into() }
-}
-
-/// A word as a shell would need it, with deceptive characters escaped.
-#[must_use]
-pub fn quoted(word: &OsText) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(byte);
-    if !word.as_bytes().is_empty() && word.as_bytes().iter().all(plain) {
-        return word.display();
-    }
-    format!("'{}'", word.display().replace('\'', "'\\''"))
 }

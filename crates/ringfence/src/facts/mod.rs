@@ -163,9 +163,10 @@ pub fn gather(
     granted: &[Sourced<AbsPath>],
 ) -> WorldFacts {
     let around = start.surroundings();
+    let git = start.user_git();
     let roots: Vec<RootFacts> = requests(settings, &around, granted)
         .into_iter()
-        .map(|request| root_facts(start, settings, &around, request))
+        .map(|request| root_facts(start, settings, &around, &git, request))
         .collect();
     let resolved: Vec<&AbsPath> = roots.iter().filter_map(|root| Some(&root.resolved.as_ref()?.0)).collect();
     let mounts = mounts::repeated(&resolved, !settings.filesystem.deny_read.is_empty());
@@ -185,7 +186,13 @@ pub fn gather(
     }
 }
 
-fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request: RootRequest) -> RootFacts {
+fn root_facts(
+    start: &Start,
+    settings: &Settings,
+    around: &Surroundings,
+    user_git: &git::UserConfig,
+    request: RootRequest,
+) -> RootFacts {
     let asked = &request.path.value;
     let known = [Some(&around.cwd), around.tmpdir.as_ref(), around.slash_tmp.as_ref()].contains(&Some(asked));
     let path = if known { Some(asked.clone()) } else { resolve(asked.as_path()).ok() };
@@ -201,7 +208,7 @@ fn root_facts(start: &Start, settings: &Settings, around: &Surroundings, request
     let mut facts: Vec<_> = names.iter().map(|name| look.for_name(Path::new(name.name.as_os_str()))).collect();
     facts.sort_by(|a: &NameFacts, b: &NameFacts| a.name.cmp(&b.name));
     facts.dedup();
-    let git = git::of_root(&path, path == around.cwd, &start.user_git());
+    let git = git::of_root(&path, path == around.cwd, user_git);
     RootFacts { requested: request.path, resolved: Some((path, id)), names: facts, git }
 }
 

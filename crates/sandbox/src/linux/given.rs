@@ -38,17 +38,21 @@ pub(super) fn of(tier: Tier, numbers: &[i32; 3]) -> Vec<Given> {
 fn look(stream: usize, number: i32) -> Option<Given> {
     let stat = fs::fstat(number).ok()?;
     let kind = FileType::from_raw_mode(stat.st_mode);
-    let original = super::spawn::owned(fs::dup_above(number, 3).ok()?);
-    let flags = fcntl_getfl(&original).ok()?;
-    let reads = flags.contains(OFlags::PATH) || flags & OFlags::RWMODE == OFlags::RDONLY;
-    let asked = match kind {
+    let may_be = match kind {
         // What was removed has no path, and nothing of it will be left.
-        FileType::RegularFile => reads && stat.st_nlink > 0,
+        FileType::RegularFile => stat.st_nlink > 0,
         FileType::Directory => true,
         FileType::CharacterDevice => major(stat.st_rdev) == MEMORY_DEVICES,
         _ => false,
     };
-    if !asked {
+    // Terminals and pipes, which most streams are, need no further look.
+    if !may_be {
+        return None;
+    }
+    let original = super::spawn::owned(fs::dup_above(number, 3).ok()?);
+    let flags = fcntl_getfl(&original).ok()?;
+    let reads = flags.contains(OFlags::PATH) || flags & OFlags::RWMODE == OFlags::RDONLY;
+    if kind == FileType::RegularFile && !reads {
         return None;
     }
     let path = std::fs::read_link(format!("/proc/self/fd/{}", original.as_raw_fd())).ok()?;

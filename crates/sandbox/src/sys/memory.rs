@@ -40,20 +40,20 @@ impl Region {
 /// will hand out next, and what lies below `stack`, the place where that thread's own is (`MADV_POPULATE_WRITE`, Linux 5.14;
 /// older kernels refuse, and nothing is lost).
 pub(crate) fn map_ahead(heap: Range<usize>, stack: usize) {
-    const POPULATE_WRITE: i32 = 23;
     // What a start is known to need of it.
     const DEPTH: usize = 96 << 10;
-    advise(stack.saturating_sub(DEPTH)..stack, POPULATE_WRITE);
-    advise(heap, POPULATE_WRITE);
+    populate(stack.saturating_sub(DEPTH)..stack);
+    populate(heap);
 }
 
-/// `madvise(2)` for the pages that lie in a range as a whole.
-fn advise(range: Range<usize>, advice: i32) {
+/// Maps the pages that lie in a range as a whole.
+fn populate(range: Range<usize>) {
+    const POPULATE_WRITE: i32 = 23;
     const PAGE: usize = 4096;
     let start = range.start.next_multiple_of(PAGE);
     let length = (range.end & !(PAGE - 1)).saturating_sub(start);
     // SAFETY: populating changes no content, wherever it is.
-    let _ = unsafe { call(libc::SYS_madvise, [start, length, word(advice), 0, 0, 0]) };
+    let _ = unsafe { call(libc::SYS_madvise, [start, length, word(POPULATE_WRITE), 0, 0, 0]) };
 }
 
 impl Drop for Region {

@@ -5,6 +5,7 @@
 
 use super::call::At;
 use super::place::{Place, file_id};
+use super::procfs;
 use super::shared::Shared;
 use super::umask::Umasks;
 use crate::sys::{notify, peek};
@@ -13,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -186,10 +187,7 @@ impl<'broker> Caller<'broker> {
     }
 
     fn read_status(&self) -> Result<Status, Errno> {
-        let file = openat(&self.view.proc, "status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = Vec::with_capacity(2048);
-        std::fs::File::from(file).read_to_end(&mut text).map_err(|_| Errno::SRCH)?;
-        parse_status(&text).ok_or(Errno::SRCH)
+        parse_status(&procfs::text(self.own_proc(), "status")?).ok_or(Errno::SRCH)
     }
 
     /// A path or name in its memory: copied once, at most to the first NUL.
@@ -268,12 +266,8 @@ impl<'broker> Caller<'broker> {
 
     /// The device number of the terminal that controls it; none if there is none.
     pub fn terminal(&self) -> Result<Option<u32>, Errno> {
-        let file = openat(&self.view.proc, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = String::new();
-        std::fs::File::from(file).read_to_string(&mut text).map_err(|_| Errno::SRCH)?;
-        // The name in parentheses may hold anything, blanks and parentheses too.
-        let rest = text.rsplit_once(')').ok_or(Errno::SRCH)?.1;
-        let number: i32 = rest.split_whitespace().nth(4).and_then(|field| field.parse().ok()).ok_or(Errno::SRCH)?;
+        let fields = procfs::behind_name(self.own_proc(), "stat")?;
+        let number: i32 = fields.split_whitespace().nth(4).and_then(|field| field.parse().ok()).ok_or(Errno::SRCH)?;
         Ok((number != 0).then(|| number.cast_unsigned()))
     }
 

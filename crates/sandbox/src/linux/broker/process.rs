@@ -1,12 +1,13 @@
 //! Limits, priorities and schedules: a process may change its own, nobody else's. Descriptors for processes: for those inside.
 
+use super::procfs;
 use super::reply::{Job, Reply};
 use super::rules::Refusal;
 use crate::sys::{own, process};
 use ringfence_model::{DenialKind, Origin};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use std::io::Read;
+use std::os::fd::AsFd;
 
 /// How often a way up is begun again that a process left in the middle of it.
 const TRIES: usize = 3;
@@ -66,13 +67,8 @@ fn is_inside(job: &Job<'_, '_>, number: u32) -> bool {
 
 /// The parent of a process; none if it is gone.
 fn parent(job: &Job<'_, '_>, number: u32) -> Option<u32> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = openat(&job.shared.proc, format!("{number}/stat"), flags, Mode::empty()).ok()?;
-    let mut text = Vec::with_capacity(512);
-    std::fs::File::from(file).read_to_end(&mut text).ok()?;
-    // The name in parentheses may hold anything, blanks and parentheses too.
-    let end = text.iter().rposition(|byte| *byte == b')')?;
-    std::str::from_utf8(text.get(end + 1..)?).ok()?.split_whitespace().nth(1)?.parse().ok()
+    let fields = procfs::behind_name(job.shared.proc.as_fd(), &format!("{number}/stat")).ok()?;
+    fields.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn is_own(job: &Job<'_, '_>, who: i32) -> bool {

@@ -69,10 +69,8 @@ pub(super) fn is_foreign_process(
         if !job.caller.has_for_proc(device) {
             return Ok(true);
         }
-        let process = || process_of(job.caller.root(), &format!("proc/{}/status", walk::proc_owner(path)?));
-        return Ok(hides(path, writes)
-            && walk::proc_owner(path).is_some()
-            && process().is_none_or(|process| process == 1));
+        let Some(owner) = walk::proc_owner(path).filter(|_| hides(path, writes)) else { return Ok(false) };
+        return Ok(process_of(job.caller.root(), &format!("proc/{owner}/status")).is_none_or(|process| process == 1));
     }
     let Some(owner) = walk::proc_owner(path) else {
         // What is mounted under another name doesn't tell.
@@ -91,10 +89,24 @@ fn hides(path: &[u8], writes: bool) -> bool {
     writes || !(is_process || SHOWN.contains(&name))
 }
 
+/// What an entry says. A process that is gone by then is missing.
+pub(super) fn text(dir: BorrowedFd<'_>, entry: &str) -> Result<Vec<u8>, Errno> {
+    let file = openat(dir, entry, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::with_capacity(2048);
+    std::fs::File::from(file).read_to_end(&mut text).map_err(|_| Errno::SRCH)?;
+    Ok(text)
+}
+
+/// What stands in a `stat` behind the process's name: state, parent, and so on (`proc_pid_stat(5)`).
+pub(super) fn behind_name(dir: BorrowedFd<'_>, stat: &str) -> Result<String, Errno> {
+    let mut text = text(dir, stat)?;
+    // The name in parentheses may hold anything, blanks and parentheses too.
+    let end = text.iter().rposition(|byte| *byte == b')').ok_or(Errno::SRCH)?;
+    String::from_utf8(text.split_off(end + 1)).map_err(|_| Errno::SRCH)
+}
+
 /// The process that a process or thread belongs to, by its status there.
 fn process_of(root: BorrowedFd<'_>, status: &str) -> Option<u32> {
-    let file = openat(root, status, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut text = String::new();
-    std::fs::File::from(file).read_to_string(&mut text).ok()?;
+    let text = String::from_utf8(text(root, status).ok()?).ok()?;
     text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
